@@ -1,0 +1,111 @@
+"""The engine seam: what a query engine must be able to do. DuckDB stands behind it today.
+
+An engine has no data of its own. It is given the live files of the tables, runs named steps over them, and
+writes results as Parquet files into a table's folder; the lake commits them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from jingzhe.store.catalogue import Table
+from jingzhe.store.query import Query, Step
+
+
+@dataclass(frozen=True)
+class Source:
+    """The live files of one table at one version.
+
+    Args:
+        table: its declaration.
+        base: paths of its files; of a layered table those of the base.
+        overlay: paths of the overlay's files.
+        without: name of the table of retractions to leave out, or None.
+    """
+
+    table: Table
+    base: tuple[str, ...] = ()
+    overlay: tuple[str, ...] = ()
+    without: str | None = None
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """One Parquet file that an engine wrote and nobody has committed yet.
+
+    Args:
+        path: where it stands.
+        rows: how many rows it has.
+        size_bytes: its size.
+        statistics: per column ``(min, max, null_count)`` as text, where known.
+    """
+
+    path: str
+    rows: int
+    size_bytes: int
+    statistics: Mapping[str, tuple[str | None, str | None, int]] = field(default_factory=dict)
+
+
+class Session(Protocol):
+    """One unit of work: tables pinned at their versions, temporary results until it is closed."""
+
+    def attach(self, source: Source) -> None:
+        """Makes a table readable under its name, in place of what stood under it."""
+        ...
+
+    def keep(self, step: Step, values: Mapping[str, Any] | None = None) -> int:
+        """Computes a step once, as a temporary table; returns its number of rows."""
+        ...
+
+    def offer(self, name: str, data: pa.Table) -> None:
+        """Makes an Arrow table readable under ``name``."""
+        ...
+
+    def drop(self, *names: str) -> None:
+        """Forgets kept or offered results, to give their memory back."""
+        ...
+
+    def run(self, query: Query, values: Mapping[str, Any] | None = None) -> pa.Table:
+        """Returns the rows of a query's last step."""
+        ...
+
+    def batches(self, query: Query, values: Mapping[str, Any] | None = None) -> pa.RecordBatchReader:
+        """Returns the rows of a query's last step bit by bit."""
+        ...
+
+    def write(
+        self,
+        query: Query,
+        table: Table,
+        folder: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        ordered: bool = False,
+    ) -> list[WrittenFile]:
+        """Writes the rows of a query's last step as Parquet files of ``table`` into ``folder``.
+
+        Args:
+            query: its last step has the table's stored columns, by name, in any order.
+            table: the declaration.
+            folder: where the files go.
+            values: bound by name.
+            ordered: True to sort by the table's ``sort_by``.
+        """
+        ...
+
+    def export(self, query: Query, path: str, file_format: str, values: Mapping[str, Any] | None = None) -> int:
+        """Writes the rows of a query's last step into one file (csv, json, parquet); returns their number."""
+        ...
+
+
+class Engine(Protocol):
+    """Something that runs queries."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Opens a unit of work."""
+        ...

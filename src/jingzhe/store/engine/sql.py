@@ -1,0 +1,82 @@
+"""The one door through which SQL is put together.
+
+Identifiers come from the catalogue, values stand as literals only where the engine cannot bind them (file names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from jingzhe.store.catalogue import Column, Table
+from jingzhe.store.engine import Source
+from jingzhe.store.query import Query, Step
+
+
+def literal(value: str) -> str:
+    """Returns ``value`` as a string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """Returns a name that comes from outside (a column of somebody's file) as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text_list(values: Iterable[str]) -> str:
+    """Returns a list of string literals."""
+    return "[" + ", ".join(literal(value) for value in values) + "]"
+
+
+def select_list(columns: Iterable[Column]) -> str:
+    """Returns the columns, cast to their declared types."""
+    return ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in columns)
+
+
+def _files(paths: Sequence[str], columns: Sequence[Column]) -> str:
+    names = ", ".join(column.name for column in columns)
+    if not paths:
+        empty = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in columns)
+        return f"(SELECT {empty} WHERE false)"
+    return f"(SELECT {names} FROM read_parquet({text_list(paths)}))"
+
+
+def table_sql(source: Source) -> str:
+    """Returns the SELECT that reads a table as people mean it: overlay over base, retracted rows left out."""
+    table = source.table
+    names = ", ".join(table.column_names)
+    if table.layered:
+        base, overlay = (_files(paths, table.stored_columns) for paths in (source.base, source.overlay))
+        if not source.overlay:
+            return f"SELECT {names} FROM {base}"
+        key = ", ".join(table.key)
+        return (
+            f"SELECT {names} FROM {overlay} WHERE NOT gone UNION ALL "
+            f"SELECT {names} FROM {base} ANTI JOIN {overlay} USING ({key})"
+        )
+    body = f"SELECT {names} FROM {_files(source.base, table.columns)}"
+    if source.without is None:
+        return body
+    return f"{body} ANTI JOIN {source.without} USING (event_id, person_id)"
+
+
+def with_steps(steps: Sequence[Step], answer: str) -> str:
+    """Returns ``answer`` with the steps before it as common table expressions.
+
+    They are inlined: left to itself DuckDB stores one that is read twice, in all its columns; what is worth storing
+    is marked as kept.
+    """
+    if not steps:
+        return answer
+    return "WITH " + ",\n".join(f"{step.name} AS NOT MATERIALIZED (\n{step.sql}\n)" for step in steps) + f"\n{answer}"
+
+
+def final_sql(query: Query, kept: frozenset[str]) -> str:
+    """Returns the SQL of the last step; steps already kept in the session are not repeated."""
+    *before, last = query.steps
+    open_steps = [step for step in before if step.name not in kept]
+    return with_steps(open_steps, last.sql)
+
+
+def stored_select(table: Table, inner: str) -> str:
+    """Returns ``inner`` with the columns and types of ``table``, ready to be written."""
+    return f"SELECT {select_list(table.stored_columns)} FROM ({inner})"

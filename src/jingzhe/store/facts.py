@@ -1,0 +1,102 @@
+"""The tables of facts that every part reads: events, items, identities, retractions, quarantine.
+
+Dates are days of the project's time zone, moments are UTC microseconds, amounts are in the event's currency.
+"""
+
+from __future__ import annotations
+
+from jingzhe.store.catalogue import Column, Table
+
+ACTIVITIES = (
+    "purchase", "refund", "cart", "favourite", "view", "search", "visit", "login", "interaction", "service",
+    "message_delivered", "message_opened", "message_clicked", "message_bounced", "message_complained",
+    "message_unsubscribed",
+)  # fmt: skip
+"""The closed vocabulary of activities; rules are written in it, whatever the sources call their events."""
+
+BATCH = Column("batch", "BIGINT", "number of the publication that brought the row")
+
+EVENTS = Table(
+    "events",
+    (
+        Column("event_id", "BIGINT", "identifies the fact; unique within a person"),
+        Column("ts", "TIMESTAMPTZ", "when it happened"),
+        Column("day", "DATE", "calendar day of ts in the project's time zone"),
+        Column("received_at", "TIMESTAMPTZ", "when it became known here"),
+        Column("source", "VARCHAR", "where it comes from: an import preset, a shop, an app"),
+        Column("name", "VARCHAR", "canonical name, such as order_completed"),
+        Column("activity", "VARCHAR", "one of the closed vocabulary"),
+        Column("person_id", "BIGINT", "whose it is"),
+        Column("order_id", "VARCHAR", "order number in the source; null where there is none"),
+        Column("revenue", "DOUBLE", "net of discount; negative for refunds; null where no money moved"),
+        Column("discount", "DOUBLE", "discount given, 0 or more; null where unknown"),
+        Column("quantity", "DOUBLE", "units bought; negative for refunds; null where unknown"),
+        Column("currency", "VARCHAR", "ISO 4217 code; null where unknown"),
+        BATCH,
+    ),
+    key=("event_id", "person_id"),
+    sort_by=("person_id", "ts"),
+    doc="one fact about one person",
+)
+
+ITEMS = Table(
+    "items",
+    (
+        Column("event_id", "BIGINT", "the order's event"),
+        Column("ts", "TIMESTAMPTZ", "when"),
+        Column("day", "DATE", "calendar day of ts in the project's time zone"),
+        Column("person_id", "BIGINT", "whose it is"),
+        Column("product_id", "VARCHAR", "product number in the source"),
+        Column("category", "VARCHAR", "category of the product; null where unknown"),
+        Column("quantity", "DOUBLE", "units; negative for returns"),
+        Column("price", "DOUBLE", "price of one unit before discount"),
+        Column("discount", "DOUBLE", "discount on the line, 0 or more; null where unknown"),
+        Column("amount", "DOUBLE", "net amount of the line; negative for returns"),
+        BATCH,
+    ),
+    key=("event_id", "person_id", "product_id"),
+    sort_by=("person_id", "ts"),
+    doc="one line of an order, cart or view",
+)
+
+IDENTITIES = Table(
+    "identities",
+    (
+        Column("person_id", "BIGINT", "the person"),
+        Column("kind", "VARCHAR", "kind of the key, such as customer"),
+        Column("value", "VARCHAR", "the key as the source writes it"),
+        BATCH,
+    ),
+    key=("kind", "value"),
+    doc="a key by which a source knows a person",
+)
+
+RETRACTIONS = Table(
+    "retractions",
+    (
+        Column("event_id", "BIGINT", "the event that no longer holds"),
+        Column("person_id", "BIGINT", "whose it was"),
+        Column("day", "DATE", "its day"),
+        BATCH,
+    ),
+    key=("event_id", "person_id"),
+    doc="an event, with its items, that a correction replaced; readers leave it out, compaction removes it",
+)
+
+QUARANTINE = Table(
+    "quarantine",
+    (
+        Column("import_id", "VARCHAR", "the import that met it"),
+        Column("file", "VARCHAR", "name of the file or query"),
+        Column("line", "BIGINT", "line in the file, the first being 1; the row for formats without lines"),
+        Column("field", "VARCHAR", "the field that was wrong"),
+        Column("value", "VARCHAR", "what stood there"),
+        Column("reason", "VARCHAR", "stable code of what is wrong"),
+        Column("row", "VARCHAR", "the whole row as JSON"),
+        BATCH,
+    ),
+    key=("import_id", "file", "line"),
+    doc="a row that was refused, and why",
+)
+
+FACTS = (EVENTS, ITEMS, IDENTITIES, RETRACTIONS, QUARANTINE)
