@@ -1,0 +1,1 @@
+"""The charts: ``sheet`` is the paper they are drawn on, ``pictures`` makes SVG and PNG of them."""
