@@ -11,21 +11,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
 from jingzhe.core.clock import Clock
+from jingzhe.core.errors import LakeError
 from jingzhe.store.catalogue import Catalogue, Table
 from jingzhe.store.engine import WrittenFile
 from jingzhe.store.engine.duck import DuckEngine, DuckSession
 from jingzhe.store.facts import EVENTS, ITEMS, RETRACTIONS
-from jingzhe.store.lake.tables import Change, Lake, Layer
+from jingzhe.store.lake.files import Layer, LiveFile
+from jingzhe.store.lake.tables import Change, Lake
+from jingzhe.store.places import is_local
 from jingzhe.store.query import Query
 from jingzhe.store.state import Lease, Publication, State
 
 LEASE = "lake"
-_RETRACTED = (EVENTS.name, ITEMS.name)
+RETRACTED = (EVENTS.name, ITEMS.name)
+"""Tables from which readers leave out what a correction replaced."""
+HORIZON = ("lake", "vacuum")
+"""The document that says which is the oldest publication that can be read."""
 
 
 @dataclass
@@ -46,7 +53,9 @@ class Writing:
     batch: int
     before: Mapping[str, int]
     _changes: list[Change] = field(default_factory=list)
-    _also: list[Callable[[Connection], None]] = field(default_factory=list)
+    _also: list[Callable[[Connection], object]] = field(default_factory=list)
+    _written: list[WrittenFile] = field(default_factory=list)
+    _over: bool = False
 
     def write(
         self, table: Table, query: Query, values: Mapping[str, Any] | None = None, *, ordered: bool = False
@@ -54,14 +63,30 @@ class Writing:
         """Writes a query's rows as files of ``table`` that nobody sees yet; see :meth:`stage`."""
         self.lease.check()
         folder = self.warehouse.lake.folder(table)
-        return tuple(self.session.write(query, table, folder, values, ordered=ordered))
+        files = tuple(self.session.write(query, table, folder, values, ordered=ordered))
+        self._written.extend(files)
+        return files
 
     def stage(
-        self, table: Table, files: tuple[WrittenFile, ...], *, layer: Layer = "base", replace: bool = False
+        self,
+        table: Table,
+        files: tuple[WrittenFile, ...],
+        *,
+        layer: Layer = "base",
+        replace: bool = False,
+        removed: tuple[LiveFile, ...] = (),
     ) -> None:
-        """Says that ``files`` are to become part of ``table``."""
-        if files or replace:
-            self._changes.append(Change(table, files, layer, replace))
+        """Says that ``files`` are to become part of ``table``.
+
+        Args:
+            table: the table.
+            files: what :meth:`write` gave.
+            layer: of a layered table, where they belong.
+            replace: True to take them in place of what stands there; see :class:`Change`.
+            removed: single files that they replace.
+        """
+        if files or replace or removed:
+            self._changes.append(Change(table, files, layer, replace, removed))
 
     def append(self, table: Table, query: Query, values: Mapping[str, Any] | None = None) -> int:
         """Writes and stages a query's rows behind those of ``table``; returns their number."""
@@ -69,29 +94,55 @@ class Writing:
         self.stage(table, files)
         return sum(file.rows for file in files)
 
-    def also(self, rows: Callable[[Connection], None]) -> None:
+    @property
+    def has_changes(self) -> bool:
+        """Tells whether anything is staged."""
+        return bool(self._changes)
+
+    def also(self, rows: Callable[[Connection], object]) -> None:
         """Says what else is to be written to the state store in the same transaction."""
         self._also.append(rows)
 
     def publish(self, purpose: str) -> Publication | None:
-        """Commits what was staged; returns the publication, None where there was nothing to publish."""
+        """Commits what was staged; returns the publication, None where there was nothing to publish.
+
+        A write is published once. One that failed stays invisible and cannot be tried again: begin another.
+
+        Raises:
+            BusyError: the lease was lost.
+            LakeError: a table cannot be written, or the write was published or has failed before.
+            StateError: the state store cannot be reached.
+        """
+        if self._over:
+            raise LakeError("This write has been published, or has failed, before", hint="Begin another one.")
         if not self._changes and not self._also:
             return None
         versions = dict(self.before)
-        for change in self._changes:
-            self.lease.check()
-            versions[change.table.name] = self.warehouse.lake.commit(change)
-        warehouse = self.warehouse
-        publication = Publication(self.batch, warehouse.clock.now(), purpose, versions)
-
-        def also(connection: Connection) -> None:
-            for rows in self._also:
-                rows(connection)
-
-        warehouse.state.publish(self.lease, publication, also)
-        self._changes.clear()
-        self._also.clear()
+        try:
+            for change in self._changes:
+                self.lease.check()
+                versions[change.table.name] = self.warehouse.lake.commit(change, versions[change.table.name])
+        except BaseException:
+            self.discard()
+            raise
+        # From here on the files stay: the publication may have become visible even if no answer comes back.
+        self._over = True
+        publication = Publication(self.batch, self.warehouse.clock.now(), purpose, versions)
+        self.warehouse.state.publish(self.lease, publication, self._write_rows)
         return publication
+
+    def _write_rows(self, connection: Connection) -> None:
+        for rows in self._also:
+            rows(connection)
+
+    def discard(self) -> None:
+        """Removes the files that were written, unless they were published, so that a failure leaves no litter."""
+        if self._over:
+            return
+        self._over = True
+        for file in self._written:
+            if is_local(file.path):
+                Path(file.path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -115,16 +166,34 @@ class Warehouse:
     wait_seconds: float = 60.0
 
     @contextmanager
-    def reading(self, publication: int | None = None) -> Iterator[DuckSession]:
+    def reading(self, publication: int | None = None, *, sealed: bool = False) -> Iterator[DuckSession]:
         """Opens a session that sees one publication, whatever others write meanwhile.
 
         Args:
             publication: its number; None for the newest.
+            sealed: True for SQL that somebody else wrote: the engine reads the tables and nothing else.
+
+        Raises:
+            LakeError: the publication was vacuumed.
+            StateError: there is no such publication.
         """
-        found = self.state.latest() if publication is None else self.state.publication(publication)
         with self.engine.session() as session:
-            self._attach(session, found.tables if found else {})
+            self._attach(session, self._versions(publication))
+            if sealed:
+                session.seal()
             yield session
+
+    def _versions(self, publication: int | None) -> Mapping[str, int]:
+        if publication is None:
+            latest = self.state.latest()
+            return latest.tables if latest else {}
+        found = self.state.publication(publication)
+        oldest = oldest_readable(self.state)
+        if publication < oldest:
+            raise LakeError(
+                f"The publication {publication} was vacuumed", hint=f"The oldest that can be read is {oldest}."
+            )
+        return found.tables
 
     @contextmanager
     def writing(self, purpose: str) -> Iterator[Writing]:
@@ -135,31 +204,54 @@ class Warehouse:
 
         Raises:
             BusyError: another process is writing and did not finish in time.
+            LakeError: a table cannot be read or created.
         """
         with self.state.lease(LEASE, wait_seconds=self.wait_seconds, purpose=purpose) as lease:
             latest = self.state.latest()
-            published = dict(latest.tables) if latest else {}
-            before = self._recover(published)
+            before = self._recover(latest.tables if latest else {})
             with self.engine.session() as session:
                 self._attach(session, before)
-                yield Writing(self, lease, session, self.state.next_batch(), before)
+                writing = Writing(self, lease, session, self.state.next_batch(), before)
+                try:
+                    yield writing
+                finally:
+                    writing.discard()
 
     def _recover(self, published: Mapping[str, int]) -> dict[str, int]:
-        """Takes back what a writer that died had committed without publishing it."""
+        """Takes back what a writer that died had committed without publishing it; returns the versions to build on.
+
+        A table that was taken back, but not published since, is left as it is: else each write that publishes
+        nothing would add a version to its log.
+        """
         versions: dict[str, int] = {}
         for table in self.catalogue:
+            known = published.get(table.name, 0)
+            if table.name in published and self.lake.ends_at(table, known):
+                versions[table.name] = known
+                continue
             head = self.lake.create(table)
-            known = published.get(table.name)
-            if known is None and head > 0:
-                head = self.lake.restore(table, 0)
-            elif known is not None and head != known:
+            if head < known:
+                raise LakeError(
+                    f"The table {table.name} ends before the version that was published",
+                    hint="Lake and state are not of the same moment; restore both from the same backup.",
+                    table=table.name,
+                    version=head,
+                    published=known,
+                )
+            if head > known and not self.lake.equal(table, head, known):
                 head = self.lake.restore(table, known)
             versions[table.name] = head
         return versions
 
     def _attach(self, session: DuckSession, versions: Mapping[str, int]) -> None:
         retracted = self.lake.rows(RETRACTIONS, versions.get(RETRACTIONS.name))[0] > 0
-        tables = sorted(self.catalogue, key=lambda table: table.name in _RETRACTED)
+        tables = sorted(self.catalogue, key=lambda table: table.name in RETRACTED)
         for table in tables:
-            without = RETRACTIONS.name if retracted and table.name in _RETRACTED else None
+            without = RETRACTIONS.name if retracted and table.name in RETRACTED else None
             session.attach(self.lake.source(table, versions.get(table.name), without=without))
+
+
+def oldest_readable(state: State) -> int:
+    """Returns the number of the oldest publication whose files have not been vacuumed."""
+    document = state.document(*HORIZON)
+    return int(document.body["oldest"]) if document else 0

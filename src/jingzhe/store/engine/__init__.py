@@ -6,7 +6,7 @@ writes results as Parquet files into a table's folder; the lake commits them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from jingzhe.store.catalogue import Table
 from jingzhe.store.query import Query, Step
+
+SORTED = "sorted-"
+"""How the names of files begin whose rows stand in their table's order."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,23 @@ class Session(Protocol):
         """Makes a table readable under its name, in place of what stood under it."""
         ...
 
+    def attach_stored(self, name: str, table: Table, paths: Sequence[str]) -> None:
+        """Makes files of a table readable under ``name`` as they are stored.
+
+        Nothing is left out: neither retracted rows, nor replaced ones, nor markers. ``stored_in`` is the path.
+        """
+        ...
+
     def keep(self, step: Step, values: Mapping[str, Any] | None = None) -> int:
         """Computes a step once, as a temporary table; returns its number of rows."""
         ...
 
-    def offer(self, name: str, data: pa.Table) -> None:
-        """Makes an Arrow table readable under ``name``."""
+    def show(self, step: Step) -> None:
+        """Makes a SELECT without values readable under the step's name, in place of what stood there."""
+        ...
+
+    def offer(self, name: str, data: pa.Table | pa.RecordBatchReader) -> None:
+        """Makes Arrow data readable under ``name``: a table any number of times, a stream of batches once."""
         ...
 
     def drop(self, *names: str) -> None:

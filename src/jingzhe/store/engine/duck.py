@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +13,13 @@ import duckdb
 import pyarrow as pa
 
 from jingzhe.core.errors import EngineError
-from jingzhe.store.catalogue import Table
-from jingzhe.store.engine import Source, WrittenFile
+from jingzhe.store.catalogue import Table, identifier
+from jingzhe.store.engine import SORTED, Source, WrittenFile
+from jingzhe.store.engine.failing import explained
 from jingzhe.store.engine.raw import REJECTIONS_SQL, RawFile, Rejection, scan_sql
-from jingzhe.store.engine.sql import final_sql, literal, stored_select, table_sql, with_steps
+from jingzhe.store.engine.spill import spill_folder
+from jingzhe.store.engine.sql import final_sql, literal, stored_select, stored_sql, table_sql, text_list, with_steps
+from jingzhe.store.places import is_local
 from jingzhe.store.query import Query, Step, bound
 
 _FORMATS = {
@@ -30,19 +30,46 @@ _FORMATS = {
 
 
 class DuckSession:
-    """One in-memory DuckDB with the tables attached as views: a :class:`jingzhe.store.engine.Session`."""
+    """One in-memory DuckDB with the tables attached as views: a :class:`jingzhe.store.engine.Session`.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    Args:
+        connection: to the engine.
+        folder: where the session may put files; it is removed with the session.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+        self.folder = folder
         self._connection = connection
-        self._kept: set[str] = set()
+        self._kept: dict[str, tuple[str, Mapping[str, Any]] | None] = {}
+        self._attached: dict[str, tuple[str, ...]] = {}
+        self._sealed = False
 
     def attach(self, source: Source) -> None:
         """Makes a table readable under its name."""
-        name = source.table.name
-        self._execute(name, f"CREATE OR REPLACE TEMP VIEW {name} AS {table_sql(source)}")
+        self._view(source.table.name, table_sql(source), (*source.base, *source.overlay))
+
+    def attach_stored(self, name: str, table: Table, paths: Sequence[str]) -> None:
+        """Makes files of a table readable under ``name`` as they are stored, with ``stored_in``, their path."""
+        self._view(identifier(name), stored_sql(table, paths), tuple(paths))
+
+    def seal(self) -> None:
+        """Shuts the engine in, for SQL that somebody else wrote.
+
+        From here on it reads the attached files and no others, writes none, loads nothing, and no setting can be
+        changed; statements other than SELECT are refused.
+        """
+        paths = sorted({path for attached in self._attached.values() for path in attached})
+        for setting in (f"allowed_paths = {text_list(paths)}", "enable_external_access = false"):
+            self._execute("seal", f"SET {setting}")
+        self._execute("seal", "SET lock_configuration = true")
+        self._sealed = True
+
+    def _view(self, name: str, sql: str, paths: tuple[str, ...]) -> None:
+        self._execute(name, f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
+        self._attached[name] = paths
 
     def scan(self, name: str, file: RawFile) -> dict[str, str]:
-        """Makes somebody's file readable under ``name``; returns the types of its columns ``c0``, ``c1`` …"""
+        """Makes somebody's file readable under ``name``; returns the types of ``c0``, ``c1`` and so on."""
         self._execute(name, f"CREATE OR REPLACE TEMP VIEW {name} AS {scan_sql(file)}")
         return {str(row[0]): str(row[1]) for row in self._execute(name, f"DESCRIBE {name}")}
 
@@ -64,48 +91,59 @@ class DuckSession:
             values: bound by name.
             ordered: True to keep the order of the rows, so that ``rowid`` counts them from 0.
         """
-        self._filled(step, f"CREATE OR REPLACE TEMP TABLE {step.name} AS {step.sql}", values, ordered=ordered)
-        self._kept.add(step.name)
+        self._filled(step.name, f"CREATE OR REPLACE TEMP TABLE {step.name} AS {step.sql}", values, ordered=ordered)
+        self._kept[step.name] = None
         return int(self._execute(step.name, f"SELECT count(*) FROM {step.name}")[0][0])
 
     def extend(self, step: Step, values: Mapping[str, Any] | None = None) -> int:
         """Adds the rows of a step, in order, behind those kept under its name; returns how many."""
-        return int(self._filled(step, f"INSERT INTO {step.name} BY NAME {step.sql}", values, ordered=True)[0][0])
+        return int(self._filled(step.name, f"INSERT INTO {step.name} BY NAME {step.sql}", values, ordered=True)[0][0])
 
     def percent_done(self) -> float:
         """Returns how far the statement under way is, 0 to 100, negative where unknown; for other threads."""
         return float(self._connection.query_progress())
 
-    def _filled(
-        self, step: Step, sql: str, values: Mapping[str, Any] | None, *, ordered: bool
-    ) -> list[tuple[Any, ...]]:
+    def _filled(self, name: str, sql: str, values: Mapping[str, Any] | None, *, ordered: bool) -> list[tuple[Any, ...]]:
         if not ordered:
-            return self._execute(step.name, sql, values)
-        self._execute(step.name, "SET preserve_insertion_order = true")
+            return self._execute(name, sql, values)
+        self._execute(name, "SET preserve_insertion_order = true")
         try:
-            return self._execute(step.name, sql, values)
+            return self._execute(name, sql, values)
         finally:
-            self._execute(step.name, "SET preserve_insertion_order = false")
+            self._execute(name, "SET preserve_insertion_order = false")
 
-    def offer(self, name: str, data: pa.Table) -> None:
-        """Makes an Arrow table readable under ``name``."""
-        self._connection.register(name, data)
+    def show(self, step: Step) -> None:
+        """Makes a SELECT without values readable under the step's name, in place of what stood there."""
+        self._execute(step.name, f"CREATE OR REPLACE TEMP VIEW {step.name} AS {step.sql}")
+
+    def offer(self, name: str, data: pa.Table | pa.RecordBatchReader) -> None:
+        """Makes Arrow data readable under ``name``: a table any number of times, a stream of batches once."""
+        self._connection.register(identifier(name), data)
 
     def drop(self, *names: str) -> None:
         """Forgets kept or offered results."""
         for name in names:
             if name in self._kept:
                 self._execute(name, f"DROP TABLE {name}")
-                self._kept.discard(name)
+                del self._kept[name]
             else:
                 self._connection.unregister(name)
 
     def _prepared(self, query: Query, values: Mapping[str, Any] | None) -> str:
         """Keeps the steps that want to be kept and returns the SQL of the answer."""
         for position, step in enumerate(query.steps[:-1]):
-            if step.kept and step.name not in self._kept:
-                before = [s for s in query.steps[:position] if s.name not in self._kept]
-                self.keep(Step(step.name, with_steps(before, step.sql)), values)
+            if not step.kept:
+                continue
+            sql = with_steps([s for s in query.steps[:position] if s.name not in self._kept], step.sql)
+            if step.name not in self._kept:
+                self.keep(Step(step.name, sql), values)
+                self._kept[step.name] = step.sql, bound(step.sql, values or {})
+            elif self._kept[step.name] not in (None, (step.sql, bound(step.sql, values or {}))):
+                raise EngineError(
+                    f"The step {step.name!r} is kept already, with other SQL or other values",
+                    hint="Drop it first, or give one of the two another name.",
+                    step=query.name,
+                )
         return final_sql(query, frozenset(self._kept))
 
     def run(self, query: Query, values: Mapping[str, Any] | None = None) -> pa.Table:
@@ -116,7 +154,14 @@ class DuckSession:
     def batches(self, query: Query, values: Mapping[str, Any] | None = None) -> pa.RecordBatchReader:
         """Returns the rows of a query's last step bit by bit."""
         with self._relation(query, values) as relation:
-            return relation.to_arrow_reader(122_880)
+            reader = relation.to_arrow_reader(122_880)
+        sql = final_sql(query, frozenset(self._kept))
+
+        def read() -> Iterator[pa.RecordBatch]:
+            with explained(query.name, sql, values or {}):
+                yield from reader
+
+        return pa.RecordBatchReader.from_batches(reader.schema, read())
 
     def write(
         self,
@@ -127,43 +172,50 @@ class DuckSession:
         *,
         ordered: bool = False,
     ) -> list[WrittenFile]:
-        """Writes the rows of a query's last step as Parquet files into ``folder``."""
+        """Writes the rows of a query's last step as one Parquet file into ``folder``; none where there are no rows."""
         inner = stored_select(table, self._prepared(query, values))
-        if ordered and table.sort_by:
+        is_sorted = ordered and bool(table.sort_by)
+        if is_sorted:
             inner += " ORDER BY " + ", ".join(table.sort_by)
+        name = f"{SORTED if is_sorted else 'part-'}{uuid.uuid4().hex}.parquet"
         codec = "snappy" if table.derived else "zstd"
-        options = f"FORMAT parquet, COMPRESSION {codec}, RETURN_STATS"
-        path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
-        target = path / f"part-{uuid.uuid4().hex}.parquet"
-        rows = self._execute(query.name, f"COPY ({inner}) TO {literal(str(target))} ({options})", values)
+        sql = f"COPY ({inner}) TO {literal(f'{folder}/{name}')} (FORMAT parquet, COMPRESSION {codec}, RETURN_STATS)"
+        rows: list[tuple[Any, ...]] = []
+        try:
+            if is_local(folder):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+            rows = self._filled(query.name, sql, values, ordered=is_sorted)
+        except OSError as error:
+            raise EngineError(f"The folder cannot be made: {error.strerror}", folder=folder) from error
+        finally:
+            if is_local(folder) and not any(row[1] for row in rows):
+                # A query without rows leaves a file without rows, one that failed may leave half a file.
+                for leftover in (name, f"tmp_{name}"):
+                    (Path(folder) / leftover).unlink(missing_ok=True)
         return [_written(row) for row in rows if row[1]]
 
     def export(self, query: Query, path: str, file_format: str, values: Mapping[str, Any] | None = None) -> int:
-        """Writes the rows of a query's last step into one file."""
+        """Writes the rows of a query's last step into one file (csv, json, parquet); returns their number.
+
+        Raises:
+            EngineError: there is no such format, the query fails or the file cannot be written.
+        """
+        if file_format not in _FORMATS:
+            raise EngineError(f"There is no file format {file_format!r}", hint=f"Use one of: {', '.join(_FORMATS)}.")
         sql = f"COPY ({self._prepared(query, values)}) TO {literal(path)} ({_FORMATS[file_format]})"
         return int(self._execute(query.name, sql, values)[0][0])
 
     @contextmanager
     def _relation(self, query: Query, values: Mapping[str, Any] | None) -> Iterator[duckdb.DuckDBPyRelation]:
         sql = self._prepared(query, values)
-        with _explained(query.name, sql):
+        with explained(query.name, sql, values or {}):
+            if self._sealed and [one.type for one in duckdb.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
+                raise EngineError("Only one SELECT is allowed here", hint=f"SQL:\n{sql}", step=query.name)
             yield self._connection.sql(sql, params=bound(sql, values or {}))
 
     def _execute(self, name: str, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        with _explained(name, sql):
+        with explained(name, sql, values or {}):
             return self._connection.execute(sql, bound(sql, values or {})).fetchall()
-
-
-@contextmanager
-def _explained(name: str, sql: str) -> Iterator[None]:
-    """Turns what the engine says into an error that names the step and carries its SQL."""
-    try:
-        yield
-    except KeyError as error:
-        raise EngineError(f"The query {name!r} needs the value {error}", step=name) from error
-    except duckdb.Error as error:
-        raise EngineError(f"The query {name!r} failed: {error}", hint=f"SQL:\n{sql}", step=name) from error
 
 
 def _written(row: tuple[Any, ...]) -> WrittenFile:
@@ -190,25 +242,28 @@ class DuckEngine:
 
     @contextmanager
     def session(self) -> Iterator[DuckSession]:
-        """Opens a unit of work; what it spilled is removed at its end."""
-        self.work_folder.mkdir(parents=True, exist_ok=True)
-        spill = Path(tempfile.mkdtemp(prefix="spill-", dir=self.work_folder))
-        connection = duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": f"{self.memory_limit_mb}MB",
-                "threads": str(self.threads or os.cpu_count() or 1),
-                "temp_directory": str(spill),
-                "preserve_insertion_order": "false",
-                "autoinstall_known_extensions": "false",
-                "autoload_known_extensions": "false",
-            },
-        )
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute("SET enable_progress_bar = true")  # counts for percent_done, draws nothing
-            connection.execute("SET enable_progress_bar_print = false")
-            yield DuckSession(connection)
-        finally:
-            connection.close()
-            shutil.rmtree(spill, ignore_errors=True)
+        """Opens a unit of work; what it spilled is removed at its end.
+
+        Raises:
+            EngineError: the work folder cannot be used.
+        """
+        config = {
+            "memory_limit": f"{self.memory_limit_mb}MB",
+            "preserve_insertion_order": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+        }
+        if self.threads:
+            config["threads"] = str(self.threads)
+        with spill_folder(self.work_folder) as folder:
+            connection = duckdb.connect(":memory:", config={**config, "temp_directory": str(folder)})
+            try:
+                # A table that is not there must not be looked for among the variables of the Python that calls.
+                connection.execute("SET python_enable_replacements = false")
+                connection.execute("SET TimeZone = 'UTC'")
+                connection.execute("SET enable_progress_bar = true")  # counts for percent_done, draws nothing
+                connection.execute("SET enable_progress_bar_print = false")
+                yield DuckSession(connection, folder)
+            finally:
+                connection.close()

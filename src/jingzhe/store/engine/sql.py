@@ -59,6 +59,14 @@ def table_sql(source: Source) -> str:
     return f"{body} ANTI JOIN {source.without} USING (event_id, person_id)"
 
 
+def stored_sql(table: Table, paths: Sequence[str]) -> str:
+    """Returns the SELECT that reads files as they are stored, and where each row stands as ``stored_in``."""
+    if not paths:
+        return f"SELECT *, CAST(NULL AS VARCHAR) AS stored_in FROM {_files(paths, table.stored_columns)}"
+    names = ", ".join(column.name for column in table.stored_columns)
+    return f"SELECT {names}, stored_in FROM read_parquet({text_list(paths)}, filename = 'stored_in')"
+
+
 def with_steps(steps: Sequence[Step], answer: str) -> str:
     """Returns ``answer`` with the steps before it as common table expressions.
 

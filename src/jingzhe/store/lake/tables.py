@@ -1,4 +1,4 @@
-"""Delta tables through delta-rs: create, append, replace, restore, read at a version, vacuum.
+"""Delta tables through delta-rs: create, append, replace, remove files, restore, read at a version.
 
 Engines write Parquet files into a table's folder; nothing is visible before :meth:`Lake.commit` names them in the
 Delta log. See the Delta protocol: https://github.com/delta-io/delta/blob/master/PROTOCOL.md
@@ -6,26 +6,32 @@ Delta log. See the Delta protocol: https://github.com/delta-io/delta/blob/master
 
 from __future__ import annotations
 
-import json
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
-from urllib.parse import unquote, urlparse
+from itertools import pairwise
 
 import pyarrow as pa
-from deltalake import DeltaTable, Schema
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import DeltaError
+from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
+from pyarrow import fs
 
 from jingzhe.core.errors import LakeError
 from jingzhe.store.catalogue import ARROW, Table
 from jingzhe.store.engine import Source, WrittenFile
+from jingzhe.store.lake.files import LAYER, Layer, LiveFile, live_files, statistics
+from jingzhe.store.places import folder_of, root_of
 
-Layer = Literal["base", "overlay"]
-_LAYER = "layer"
-_INTEGERS = {"BIGINT", "INTEGER"}
+_SNAPSHOTS_KEPT = 256
+_CONFIGURATION = {
+    # Reading a version replays at most this many commits.
+    "delta.checkpointInterval": "20",
+    # Old log entries go with the publications that need them (store/lake/vacuum.py), not by their age.
+    "delta.enableExpiredLogCleanup": "false",
+}
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,14 @@ class Change:
         layer: of a layered table, the layer the files belong to.
         replace: True to take the files in place of what stands there (of a layered table, in that layer; with the
             base also the overlay is emptied, for it has been folded in).
+        removed: files that go, where not all of them are replaced.
     """
 
     table: Table
     files: tuple[WrittenFile, ...]
     layer: Layer = "base"
     replace: bool = False
+    removed: tuple[LiveFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,140 +59,202 @@ class Lake:
     """A folder of Delta tables.
 
     Args:
-        root: folder (or URL) in which each table has its own.
+        root: folder (or URL) in which each table has its own; a folder is made absolute.
         storage_options: what delta-rs needs to reach an object store.
     """
 
     root: str
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    _snapshots: dict[tuple[str, int], tuple[LiveFile, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", root_of(self.root))
 
     def folder(self, table: Table) -> str:
         """Returns the folder of a table."""
-        return f"{self.root.rstrip('/')}/{table.name}"
+        return folder_of(self.root, table.name)
 
     def head(self, table: Table) -> int | None:
         """Returns the newest version in the Delta log, published or not; None where the table does not exist."""
-        if not DeltaTable.is_deltatable(self.folder(table), dict(self.storage_options)):
-            return None
+        with _explained(table, "read"):
+            if not DeltaTable.is_deltatable(self.folder(table), dict(self.storage_options)):
+                return None
         return self._open(table, None).version()
 
+    def ends_at(self, table: Table, version: int) -> bool:
+        """Tells whether ``version`` is the newest in the Delta log; far quicker than to read the log."""
+        entries = [f"_delta_log/{number:020}.json" for number in (version, version + 1)]
+        with _explained(table, "read"):
+            this, following = self._filesystem(table).get_file_info(entries)
+        return bool(this.type == fs.FileType.File and following.type == fs.FileType.NotFound)
+
     def create(self, table: Table) -> int:
-        """Creates a table if it is not there; returns its newest version."""
+        """Creates a table if it is not there; returns its newest version.
+
+        Raises:
+            LakeError: it cannot be created, or was created with other columns.
+        """
         version = self.head(table)
         if version is not None:
             return version
         fields = [(column.name, ARROW[column.type]) for column in table.stored_columns]
         if table.layered:
-            fields.append((_LAYER, pa.string()))
-        created = DeltaTable.create(
-            self.folder(table),
-            schema=Schema.from_arrow(pa.schema(fields)),
-            partition_by=[_LAYER] if table.layered else None,
-            name=table.name,
-            description=table.doc or None,
-            storage_options=dict(self.storage_options),
-            mode="ignore",
-        )
-        return created.version()
+            fields.append((LAYER, pa.string()))
+        with _explained(table, "created"):
+            created = DeltaTable.create(
+                self.folder(table),
+                schema=Schema.from_arrow(pa.schema(fields)),
+                partition_by=[LAYER] if table.layered else None,
+                name=table.name,
+                description=table.doc or None,
+                configuration=_CONFIGURATION,
+                storage_options=dict(self.storage_options),
+                mode="ignore",
+            )
+            return created.version()
+
+    def files(self, table: Table, version: int) -> tuple[LiveFile, ...]:
+        """Returns the files that make up a table at a version."""
+        found = self._snapshots.get((table.name, version))
+        if found is None:
+            delta = self._open(table, version)
+            with _explained(table, "read"):
+                found = live_files(table, self.folder(table), pa.table(delta.get_add_actions(flatten=True)))
+            while len(self._snapshots) >= _SNAPSHOTS_KEPT:
+                self._snapshots.pop(next(iter(self._snapshots)), None)
+            self._snapshots[table.name, version] = found
+        return found
 
     def source(self, table: Table, version: int | None, *, without: str | None = None) -> Source:
         """Returns the live files of a table at a version (None: a table that has never been published)."""
-        if version is None:
-            return Source(table, without=without)
-        base: list[str] = []
-        overlay: list[str] = []
-        actions = pa.table(self._open(table, version).get_add_actions(flatten=True))
-        layers = actions[f"partition.{_LAYER}"].to_pylist() if table.layered else None
-        for position, path in enumerate(actions["path"].to_pylist()):
-            target = overlay if layers and layers[position] == "overlay" else base
-            target.append(f"{self.folder(table)}/{unquote(path)}")
-        return Source(table, tuple(sorted(base)), tuple(sorted(overlay)), without)
+        files = () if version is None else self.files(table, version)
+        base, overlay = (tuple(file.path for file in files if file.layer == layer) for layer in ("base", "overlay"))
+        return Source(table, base, overlay, without)
 
     def rows(self, table: Table, version: int | None) -> tuple[int, int]:
         """Returns how many rows stand in the base and in the overlay, from the log alone."""
-        if version is None:
-            return 0, 0
-        actions = pa.table(self._open(table, version).get_add_actions(flatten=True))
-        counts = actions["num_records"].to_pylist()
-        layers = actions[f"partition.{_LAYER}"].to_pylist() if table.layered else ["base"] * len(counts)
-        sums = {"base": 0, "overlay": 0}
-        for layer, count in zip(layers, counts, strict=True):
-            sums[layer] += count
-        return sums["base"], sums["overlay"]
+        files = () if version is None else self.files(table, version)
+        base, overlay = (sum(file.rows for file in files if file.layer == layer) for layer in ("base", "overlay"))
+        return base, overlay
 
-    def commit(self, change: Change) -> int:
-        """Makes one change in one Delta transaction; returns the new version."""
-        table = change.table
-        delta = self._open(table, None)
-        partition = {_LAYER: change.layer} if table.layered else {}
+    def commit(self, change: Change, onto: int) -> int:
+        """Makes one change in one Delta transaction; returns the new version.
+
+        Args:
+            change: what to do.
+            onto: the version that it builds on. Where the log has gone on since, somebody writes who no longer
+                holds the lease: that is an error, never a merge.
+
+        Raises:
+            LakeError: it cannot be written; nothing has changed.
+        """
+        table, now = change.table, int(time.time() * 1000)
+        partition: dict[str, str | None] = {LAYER: change.layer} if table.layered else {}
         actions: list[AddAction | RemoveAction] = [
-            _add(self.folder(table), table, file, partition) for file in change.files
+            AddAction(
+                path=_relative(self.folder(table), file.path),
+                size=file.size_bytes,
+                partition_values=dict(partition),
+                modification_time=now,
+                data_change=True,
+                stats=statistics(table, file),
+            )
+            for file in change.files
         ]
+        for gone in change.removed:
+            inside: dict[str, str | None] = {LAYER: gone.layer} if table.layered else {}
+            actions.append(RemoveAction(gone.name, True, now, gone.size_bytes, inside))
         only_overlay = change.replace and table.layered and change.layer == "overlay"
-        try:
+        delta = self._open(table, onto)
+        with _explained(table, "written"):
             delta.create_write_transaction(
                 actions,
                 mode="overwrite" if change.replace else "append",
                 schema=delta.schema(),
-                partition_by=[_LAYER] if table.layered else None,
-                partition_filters=[(_LAYER, "=", "overlay")] if only_overlay else None,
+                partition_by=[LAYER] if table.layered else None,
+                partition_filters=[(LAYER, "=", "overlay")] if only_overlay else None,
+                commit_properties=CommitProperties(max_commit_retries=0),
             )
-        except DeltaError as error:
-            raise LakeError(f"The table {table.name} cannot be written: {error}", table=table.name) from error
-        delta.update_incremental()
-        return delta.version()
+        return onto + 1
 
     def restore(self, table: Table, version: int) -> int:
-        """Takes a table back to an earlier version, as a new version."""
+        """Takes a table back to an earlier version, as a new version; returns that."""
         delta = self._open(table, None)
-        delta.restore(version)
-        delta.update_incremental()
+        with _explained(table, "restored"):
+            delta.restore(version)
+            delta.update_incremental()
         return delta.version()
 
-    def vacuum(self, table: Table, *, keep_hours: int, dry_run: bool = False) -> list[str]:
-        """Removes files that no version of the last ``keep_hours`` hours needs; returns their names."""
-        delta = self._open(table, None)
-        return delta.vacuum(retention_hours=keep_hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
+    def checkpoint(self, table: Table, version: int) -> None:
+        """Writes a summary of the log up to a version, so that what is before it can go."""
+        delta = self._open(table, version)
+        with _explained(table, "summarised"):
+            delta.create_checkpoint()
+
+    def equal(self, table: Table, one: int, other: int) -> bool:
+        """Tells whether two versions of a table are made up of the same files."""
+        return {file.path for file in self.files(table, one)} == {file.path for file in self.files(table, other)}
+
+    def listed(self, table: Table) -> list[fs.FileInfo]:
+        """Returns everything that stands in a table's folder, its log included, by path within it."""
+        with _explained(table, "listed"):
+            found: list[fs.FileInfo] = self._filesystem(table).get_file_info(fs.FileSelector("", recursive=True))
+        return found
+
+    def remove(self, table: Table, names: Iterable[str]) -> None:
+        """Removes files from a table's folder, by path within it."""
+        files = self._filesystem(table)
+        with _explained(table, "cleaned"):
+            for name in names:
+                files.delete_file(name)
+
+    def _filesystem(self, table: Table) -> fs.FileSystem:
+        return fs.PyFileSystem(DeltaStorageHandler(self.folder(table), dict(self.storage_options)))
 
     def _open(self, table: Table, version: int | None) -> DeltaTable:
         try:
-            return DeltaTable(self.folder(table), version=version, storage_options=dict(self.storage_options))
-        except DeltaError as error:
+            delta = DeltaTable(self.folder(table), version=version, storage_options=dict(self.storage_options))
+            stored = [column.name for column in delta.schema().fields]
+        except (DeltaError, OSError, ValueError) as error:
+            at = "" if version is None else f" at version {version}"
             raise LakeError(
-                f"The table {table.name} cannot be read at version {version}: {error}",
+                f"The table {table.name} cannot be read{at}: {error}",
                 hint="If its files were removed by hand, restore them from a backup.",
                 table=table.name,
             ) from error
+        declared = [*(column.name for column in table.stored_columns), *([LAYER] if table.layered else [])]
+        if stored != declared:
+            raise LakeError(
+                f"The table {table.name} was made with other columns: {sorted(set(stored) ^ set(declared)) or stored}",
+                hint="Another version of this software made it. Import into a new project, or use that version.",
+                table=table.name,
+            )
+        return delta
 
 
-def _add(folder: str, table: Table, file: WrittenFile, partition: Mapping[str, str]) -> AddAction:
-    path = file.path
-    if path.startswith(folder):
-        path = path[len(folder) :].lstrip("/")
-    elif urlparse(path).scheme == "" and not path.startswith("/"):
-        path = os.path.basename(path)  # noqa: PTH119 - may be a URL, not a path of this machine
-    return AddAction(
-        path=path,
-        size=file.size_bytes,
-        partition_values=dict(partition),
-        modification_time=int(time.time() * 1000),
-        data_change=True,
-        stats=json.dumps(_statistics(table, file)),
-    )
+@contextmanager
+def _explained(table: Table, what: str) -> Iterator[None]:
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        raise LakeError(
+            f"The table {table.name} cannot be {what}: {error}",
+            hint="Nothing was made visible. Check the free space and the rights on the lake's folder.",
+            table=table.name,
+        ) from error
 
 
-def _statistics(table: Table, file: WrittenFile) -> dict[str, object]:
-    """Returns the file's statistics as the Delta log writes them; whole numbers and days only, they need no care."""
-    low: dict[str, object] = {}
-    high: dict[str, object] = {}
-    nulls: dict[str, int] = {}
-    for column in table.stored_columns:
-        least, most, missing = file.statistics.get(column.name, (None, None, 0))
-        nulls[column.name] = missing
-        if least is None or most is None:
-            continue
-        if column.type in _INTEGERS:
-            low[column.name], high[column.name] = int(least), int(most)
-        elif column.type == "DATE":
-            low[column.name], high[column.name] = least, most
-    return {"numRecords": file.rows, "minValues": low, "maxValues": high, "nullCount": nulls}
+def _relative(folder: str, path: str) -> str:
+    inside = folder + "/"
+    if not path.startswith(inside):
+        raise LakeError("A file does not stand in its table's folder", file=path, folder=folder)
+    return path[len(inside) :]
+
+
+def in_order(files: Sequence[LiveFile]) -> bool:
+    """Tells whether every file is sorted and no two overlap in the first column of the order."""
+    spans = sorted((file.low, file.high) for file in files if file.low is not None and file.high is not None)
+    apart = all(left[1] < right[0] for left, right in pairwise(spans))
+    return apart and len(spans) == len(files) and all(file.is_sorted for file in files)

@@ -1,0 +1,54 @@
+"""Kills writers at random moments and audits what they leave."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+from jingzhe.core.clock import SystemClock
+from jingzhe.store.lake.vacuum import vacuum
+from jingzhe.store.warehouse import Warehouse
+from tests.store.small import files_in, opened
+from tests.store.worker import audit, processes, write_for_ever, write_one
+
+
+def _pace(warehouse: Warehouse) -> float:
+    """Returns how long a publication takes here and now, seconds."""
+    begun = time.monotonic()
+    for number in range(3):
+        write_one(warehouse, number)
+    return (time.monotonic() - begun) / 3
+
+
+def kill_writers(folder: Path, url: str, *, times: int, seed: int) -> None:
+    """Kills ``times`` writers; after each, nothing half-written is visible and the next one works."""
+    draw = random.Random(seed)  # noqa: S311 - what is drawn is no secret
+    with opened(folder, url, clock=SystemClock()) as warehouse, processes() as context:
+        published, pace = 0, _pace(warehouse)
+        for number in range(times):
+            begun = context.Event()
+            writer = context.Process(target=write_for_ever, args=(folder, url, begun, seed + number))
+            writer.start()
+            assert begun.wait(30)
+            time.sleep(draw.uniform(0, 2 * pace))
+            writer.kill()
+            writer.join()
+            now = audit(warehouse)
+            assert now >= published
+            published = now
+        write_one(warehouse, 0)
+        assert audit(warehouse) == published + 1
+        assert published > times / 4, "the writers were killed before they did anything"
+    with opened(folder, url, clock=SystemClock()) as warehouse:
+        vacuum(warehouse, keep_hours=0)
+        audit(warehouse)
+        latest = warehouse.state.latest()
+        assert latest is not None
+        live = {
+            file.path
+            for table in warehouse.catalogue
+            for file in warehouse.lake.files(table, latest.tables[table.name])
+        }
+        assert files_in(folder / "lake") == live
+        assert not list((folder / "work").glob("spill-*"))
