@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     timezone: str = Field(default="UTC", description="IANA zone in which days begin and files are read")
     currency: str = Field(default="", description="ISO 4217 code for amounts that carry none; empty: none")
     industry: str = Field(default="general", description="industry pack with the thresholds of the states")
+    states: dict[str, float] = Field(
+        default_factory=dict, description="own thresholds in place of the pack's, by name (dormant_after_days = 90)"
+    )
     language: Literal["en", "zh"] = Field(default="en", description="language of lists and messages")
     memory_limit_mb: int = Field(default=3000, ge=256, description="memory of the query engine, MB")
     threads: int = Field(default=0, ge=0, description="threads of the query engine; 0: one per core")

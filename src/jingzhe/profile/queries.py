@@ -1,0 +1,307 @@
+"""The SQL of this part, as named steps: events to person-days, person-days to facts."""
+
+from __future__ import annotations
+
+from jingzhe.profile.columns import COUNTED, FACT_COLUMNS, PERSON_DAYS
+from jingzhe.store.query import Query, Step
+
+_PLURAL = {
+    "purchase": "purchases", "refund": "refunds", "cart": "carts", "favourite": "favourites", "view": "views",
+    "search": "searches", "visit": "visits",
+}  # fmt: skip
+_DAYPARTS = ("night", "morning", "afternoon", "evening")
+_UTC_DAYPART = "(epoch_us(ts) // 21600000000) % 4"
+_ZONE_DAYPART = "CASE " + " ".join(f"WHEN epoch_us(ts) < until_{part} THEN {part}" for part in range(3)) + " ELSE 3 END"
+_CONDITIONS = {_PLURAL[activity]: f"activity = '{activity}'" for activity in COUNTED} | {
+    label: f"daypart = {part}" for part, label in enumerate(_DAYPARTS)
+}
+SUMMED = tuple(name for name in PERSON_DAYS.column_names if name not in PERSON_DAYS.key)
+"""Every column of a person-day but its key is a count or a sum, so that days can be added up."""
+
+
+def _unpacked(column: str, place: int, bits: int) -> str:
+    return f"(CAST({column} AS BIGINT) >> {bits * place}) & {2**bits - 1}"
+
+
+_PART_ENDS = ", ".join(
+    f"epoch_us(timezone($zone, CAST(day AS TIMESTAMP) + INTERVAL {6 * part + 6} HOUR)) AS until_{part}"
+    for part in range(3)
+)
+DAYPARTS = Step(
+    "dayparts",
+    f"SELECT day, {_PART_ENDS} FROM ("
+    "SELECT CAST(unnest(generate_series(low, high, INTERVAL 1 DAY)) AS DATE) AS day FROM ("
+    "SELECT CAST(min(day) AS TIMESTAMP) AS low, CAST(max(day) AS TIMESTAMP) AS high FROM events))",
+    kept=True,
+)
+"""Until when night, morning and afternoon of each local day last, so that events need no time zone arithmetic per row.
+
+They are moments, not hours since midnight: on the days on which clocks change these differ.
+"""
+
+_OWN = "NOT starts_with(activity, 'message_')"
+"""What the person did: our messages and their receipts say nothing about how active somebody is."""
+
+
+def _own_events(source: str, *, utc: bool) -> str:
+    """Returns the SELECT of what the persons of ``source`` did, with the part of the day."""
+    daypart = _UTC_DAYPART if utc else _ZONE_DAYPART
+    joined = source if utc else f"{source} JOIN dayparts USING (day)"
+    return (
+        f"SELECT person_id, day, activity, revenue, discount, quantity, {daypart} AS daypart FROM {joined} WHERE {_OWN}"
+    )
+
+
+def person_days_step(name: str, source: str, *, utc: bool) -> Step:
+    """Returns the step that sums the events of ``source`` per person and day.
+
+    Args:
+        name: of the step.
+        source: a relation with the columns of events.
+        utc: True where the project's days begin at midnight UTC.
+    """
+    counts = ", ".join(f"count(*) FILTER ({condition}) AS {name}" for name, condition in _CONDITIONS.items())
+    return Step(
+        name,
+        f"SELECT person_id, day, count(*) AS events, {counts}"
+        ", coalesce(sum(revenue) FILTER (activity = 'purchase'), 0) AS spend"
+        ", coalesce(-sum(revenue) FILTER (activity = 'refund'), 0) AS returned"
+        ", coalesce(sum(discount) FILTER (activity = 'purchase'), 0) AS discount"
+        ", coalesce(sum(quantity) FILTER (activity = 'purchase'), 0) AS quantity"
+        f" FROM ({_own_events(source, utc=utc)}) GROUP BY person_id, day",
+    )
+
+
+_COUNT_BITS = 17
+PACKED_LIMIT = 2**_COUNT_BITS - 1
+"""Events a day up to which packed counts are exact: 17 bits each, three in the 53 bits of a double."""
+_PACKS = (("views", "visits", "carts"), ("purchases", "searches", "favourites"), ("refunds", "night", "morning"),
+          ("afternoon", "evening"))  # fmt: skip
+
+
+def _pack_sql(names: tuple[str, ...]) -> str:
+    """Returns the number that one event adds to a pack; conditions on one column exclude each other."""
+    terms: dict[str, list[str]] = {}
+    for place, name in enumerate(names):
+        condition = _CONDITIONS[name]
+        column = condition.split()[0]
+        terms.setdefault(column, []).append(f"WHEN {condition} THEN {float(2 ** (_COUNT_BITS * place))!r}")
+    return " + ".join(f"CASE {' '.join(cases)} ELSE 0.0 END" for cases in terms.values())
+
+
+def _packed_step(source: str, *, utc: bool) -> Step:
+    """Returns the step that sums the events of ``source`` per person and day, counts packed three to a sum."""
+    packs = ", ".join(f"{_pack_sql(names)} AS pack_{number}" for number, names in enumerate(_PACKS))
+    sums = ", ".join(f"sum(pack_{number}) AS pack_{number}" for number in range(len(_PACKS)))
+    counts = ", ".join(
+        f"{_unpacked(f'pack_{number}', place, _COUNT_BITS)} AS {name}"
+        for number, names in enumerate(_PACKS)
+        for place, name in enumerate(names)
+    )
+    return Step(
+        "summed",
+        f"SELECT person_id, day, events, {counts}, coalesce(spend, 0) AS spend, coalesce(-returned, 0) AS returned, "
+        "coalesce(discount, 0) AS discount, coalesce(quantity, 0) AS quantity FROM ("
+        f"SELECT person_id, day, count(*) AS events, {sums}, sum(revenue) FILTER (activity = 'purchase') AS spend, "
+        "sum(revenue) FILTER (activity = 'refund') AS returned, "
+        "sum(discount) FILTER (activity = 'purchase') AS discount, "
+        "sum(quantity) FILTER (activity = 'purchase') AS quantity "
+        f"FROM (SELECT *, {packs} FROM ({_own_events(source, utc=utc)})) GROUP BY person_id, day)",
+    )
+
+
+def all_person_days(*, utc: bool, packed: bool = True) -> Query:
+    """Returns the person-days of all events.
+
+    Args:
+        utc: True where the project's days begin at midnight UTC.
+        packed: True to add up several counts in one number, which is faster and exact as long as no person has more
+            than PACKED_LIMIT events on a day; the caller looks at the largest ``events`` and asks again where one has.
+    """
+    before = () if utc else (DAYPARTS,)
+    summed = _packed_step("events", utc=utc) if packed else person_days_step("summed", "events", utc=utc)
+    return Query("person_days_of_all", (*before, summed, Step("stored", "SELECT *, false AS gone FROM summed")))
+
+
+NEW_EVENTS = Step("new_events", "SELECT * FROM events WHERE batch > $through_batch")
+RETRACTED_DAYS = Step(
+    "retracted_days",
+    "SELECT DISTINCT person_id, day FROM retractions WHERE batch > $through_batch",
+    kept=True,
+)
+_SUMS = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
+_ZEROS = ", ".join(f"0 AS {name}" for name in SUMMED)
+
+
+def touched_person_days(*, utc: bool) -> Query:
+    """Returns the person-days that new events and corrections touch, as they are now.
+
+    A day that only gained events is its old row plus the sums of the new events; a day that lost one to a
+    correction is summed again from all its events; a day that lost its last one comes back marked as gone.
+    """
+    before = () if utc else (DAYPARTS,)
+    steps = (
+        *before,
+        RETRACTED_DAYS,
+        NEW_EVENTS,
+        person_days_step("gained", "new_events", utc=utc),
+        Step("grown", "SELECT * FROM gained ANTI JOIN retracted_days USING (person_id, day)"),
+        Step(
+            "merged",
+            f"SELECT person_id, day, {_SUMS} FROM (SELECT * FROM grown UNION ALL BY NAME "
+            "SELECT * FROM person_days SEMI JOIN grown USING (person_id, day)) GROUP BY person_id, day",
+        ),
+        Step("corrected_events", "SELECT * FROM events SEMI JOIN retracted_days USING (person_id, day)"),
+        person_days_step("corrected", "corrected_events", utc=utc),
+        Step(
+            "emptied",
+            f"SELECT person_id, day, {_ZEROS} FROM retracted_days ANTI JOIN corrected USING (person_id, day)",
+        ),
+        Step(
+            "touched_days",
+            "SELECT *, false AS gone FROM merged UNION ALL BY NAME SELECT *, false AS gone FROM corrected "
+            "UNION ALL BY NAME SELECT *, true AS gone FROM emptied",
+            kept=True,
+        ),
+        Step("answer", "SELECT * FROM touched_days"),
+    )
+    return Query("touched_person_days", steps)
+
+
+# Seven counts of weekdays and four of dayparts are added up packed, several whole numbers in one double, because
+# a sum costs what it costs per column. 13 bits hold the weekdays of 157 years, 26 bits 67 million events.
+_WEEKDAY_BITS, _DAYPART_BITS = 13, 26
+_WEEKDAY_CODE = (
+    "CASE isodow(day) "
+    + " ".join(f"WHEN {day} THEN {float(2 ** (_WEEKDAY_BITS * (day - 1)))!r}" for day in range(1, 5))
+    + " ELSE 0.0 END AS early_code, CASE isodow(day) "
+    + " ".join(f"WHEN {day} THEN {float(2 ** (_WEEKDAY_BITS * (day - 5)))!r}" for day in range(5, 8))
+    + " ELSE 0.0 END AS late_code"
+)
+_SUMMED_FACTS = ("events", "views", "carts", "favourites", "searches", "visits", "refunds")
+_ACTIVITY = (
+    "SELECT person_id, min(day) AS first_day, max(day) AS last_day, count(*) AS active_days, "
+    + ", ".join(f"sum(CAST({name} AS DOUBLE)) AS {name}" for name in _SUMMED_FACTS)
+    + ", sum(returned) AS returned, sum(early_code) AS early_codes, sum(late_code) AS late_codes, "
+    f"sum(night + CAST({2**_DAYPART_BITS} AS DOUBLE) * morning) AS before_noon, "
+    f"sum(afternoon + CAST({2**_DAYPART_BITS} AS DOUBLE) * evening) AS after_noon "
+    f"FROM (SELECT *, {_WEEKDAY_CODE} FROM days) GROUP BY person_id"
+)
+
+
+_UNPACKED = ", ".join(
+    [f"{_unpacked('early_codes', day - 1, _WEEKDAY_BITS)} AS weekday_{day}" for day in range(1, 5)]
+    + [f"{_unpacked('late_codes', day - 5, _WEEKDAY_BITS)} AS weekday_{day}" for day in range(5, 8)]
+    + [f"{_unpacked('before_noon', part, _DAYPART_BITS)} AS {label}" for part, label in enumerate(_DAYPARTS[:2])]
+    + [f"{_unpacked('after_noon', part, _DAYPART_BITS)} AS {label}" for part, label in enumerate(_DAYPARTS[2:])]
+)
+_PEAK_WEEKDAY = (
+    "CASE greatest("
+    + ", ".join(f"weekday_{day}" for day in range(1, 8))
+    + ") "
+    + " ".join(f"WHEN weekday_{day} THEN {day}" for day in range(1, 8))
+    + " END"
+)
+_MOST_DAYPART = f"greatest({', '.join(_DAYPARTS)})"
+_PEAK_DAYPART = (
+    f"CASE {_MOST_DAYPART} " + " ".join(f"WHEN {label} THEN {part}" for part, label in enumerate(_DAYPARTS)) + " END"
+)
+
+_PURCHASES = """
+SELECT person_id, min(day) AS first_purchase_day, max(day) AS last_purchase_day, count(*) AS purchase_days,
+    sum(CAST(purchases AS DOUBLE)) AS purchases, sum(spend) AS spend, sum(discount) AS discount,
+    sum(quantity) AS quantity, sum(spend) FILTER (gap IS NULL) AS first_spend,
+    quantile_cont(gap, [0.25, 0.5, 0.75]) AS quartiles, arg_max(gap, day) AS last_gap_days,
+    sum(ln(gap)) AS gap_log_sum, sum(ln(gap) * ln(gap)) AS gap_log_square_sum
+FROM (
+    SELECT person_id, day, purchases, spend, discount, quantity,
+        day - lag(day) OVER (PARTITION BY person_id ORDER BY day) AS gap
+    FROM days WHERE purchases > 0
+)
+GROUP BY person_id"""
+
+_WINDOWS = """
+SELECT person_id,
+    count(*) FILTER (recent) AS active_days_recent, count(*) FILTER (NOT recent) AS active_days_before,
+    sum(events) FILTER (recent) AS events_recent, sum(events) FILTER (NOT recent) AS events_before,
+    sum(purchases) FILTER (recent) AS purchases_recent, sum(purchases) FILTER (NOT recent) AS purchases_before,
+    sum(spend) FILTER (recent) AS spend_recent, sum(spend) FILTER (NOT recent) AS spend_before,
+    min(day) FILTER (recent) AS oldest_recent, min(day) FILTER (NOT recent) AS oldest_earlier
+FROM (
+    SELECT person_id, day, events, purchases, spend, day > $as_of - CAST($window_days AS INTEGER) AS recent
+    FROM days WHERE day > $as_of - 2 * CAST($window_days AS INTEGER)
+)
+GROUP BY person_id"""
+
+# Ties between categories go to the first in the alphabet: the rank is taken off a whole number of cents.
+_CATEGORY_RANKS = """
+SELECT category, row_number() OVER (ORDER BY category) AS rank
+FROM (SELECT DISTINCT category FROM items WHERE category IS NOT NULL)"""
+_CATEGORY_SPEND = """
+SELECT person_id, category, CAST(round(sum(amount) * 100) AS BIGINT) AS cents
+FROM bought WHERE category IS NOT NULL AND amount > 0 GROUP BY person_id, category"""
+_TASTE = """
+SELECT person_id, count(*) AS categories,
+    arg_max(category, least(cents, 9000000000000) * 1000000 - rank) AS top_category,
+    max(cents) / nullif(sum(cents), 0) AS top_category_share
+FROM category_spend JOIN category_ranks USING (category) GROUP BY person_id"""
+
+_ZERO_WITHOUT = (
+    "purchases", "purchase_days", "spend", "discount", "quantity", "gap_log_sum", "gap_log_square_sum", "categories",
+    "active_days_recent", "active_days_before", "events_recent", "events_before", "purchases_recent",
+    "purchases_before", "spend_recent", "spend_before",
+)  # fmt: skip
+"""Columns that are 0, not unknown, for people without purchases, categories or recent activity."""
+_EXPRESSIONS = {name: f"coalesce({name}, 0)" for name in _ZERO_WITHOUT} | {
+    "monetary": "coalesce(spend, 0) - returned",
+    "average_order": "spend / nullif(purchases, 0)",
+    "discount_share": "discount / nullif(spend + discount, 0)",
+    "return_share": "returned / nullif(spend, 0)",
+    "repeat_spend": "(spend - first_spend) / nullif(purchase_days - 1, 0)",
+    "gaps": "coalesce(purchase_days - 1, 0)",
+    "cycle_days": "quartiles[2]",
+    "cycle_spread_days": "quartiles[3] - quartiles[1]",
+    "peak_weekday": _PEAK_WEEKDAY,
+    "weekend_share": "CAST(weekday_6 + weekday_7 AS DOUBLE) / active_days",
+    "peak_daypart": _PEAK_DAYPART,
+    "peak_daypart_share": f"CAST({_MOST_DAYPART} AS DOUBLE) / events",
+    "facts_valid_until": (
+        "least(oldest_recent + CAST($window_days AS INTEGER) - 1, "
+        "oldest_earlier + 2 * CAST($window_days AS INTEGER) - 1)"
+    ),
+}
+_ANSWER = (
+    "SELECT "
+    + ", ".join(
+        f"CAST({_EXPRESSIONS.get(column.name, column.name)} AS {column.type}) AS {column.name}"
+        for column in FACT_COLUMNS
+    )
+    + f" FROM (SELECT *, {_UNPACKED} FROM activity) LEFT JOIN purchasing USING (person_id)"
+    " LEFT JOIN windows USING (person_id) LEFT JOIN taste USING (person_id)"
+)
+
+
+def facts_steps(*, of: str | None = None) -> tuple[Step, ...]:
+    """Returns the steps from person-days and items to FACT_COLUMNS; the last is called ``facts``.
+
+    They bind ``$as_of`` (date: everything up to the end of that day counts, nothing later) and ``$window_days``.
+
+    Args:
+        of: a relation with ``person_id`` to which to keep; None for everybody.
+    """
+    only = f" SEMI JOIN {of} USING (person_id)" if of else ""
+    return (
+        Step("days", f"SELECT * FROM person_days{only} WHERE day <= $as_of"),
+        Step("bought", f"SELECT person_id, category, amount FROM items{only} WHERE day <= $as_of"),
+        Step("category_ranks", _CATEGORY_RANKS),
+        Step("category_spend", _CATEGORY_SPEND),
+        Step("taste", _TASTE),
+        Step("activity", _ACTIVITY),
+        Step("purchasing", _PURCHASES),
+        Step("windows", _WINDOWS),
+        Step("facts", _ANSWER),
+    )
+
+
+FACTS = Query("facts", facts_steps(), "one person as of the end of $as_of: FACT_COLUMNS")
+FACTS_OF = Query("facts_of_chosen", facts_steps(of="chosen"), "the same for the people in the relation chosen")
