@@ -236,7 +236,7 @@ GROUP BY person_id"""
 # Ties between categories go to the first in the alphabet: the rank is taken off a whole number of cents.
 _CATEGORY_RANKS = """
 SELECT category, row_number() OVER (ORDER BY category) AS rank
-FROM (SELECT DISTINCT category FROM items WHERE category IS NOT NULL)"""
+FROM (SELECT DISTINCT category FROM category_spend)"""
 _CATEGORY_SPEND = """
 SELECT person_id, category, CAST(round(sum(amount) * 100) AS BIGINT) AS cents
 FROM bought WHERE category IS NOT NULL AND amount > 0 GROUP BY person_id, category"""
@@ -293,8 +293,8 @@ def facts_steps(*, of: str | None = None) -> tuple[Step, ...]:
     return (
         Step("days", f"SELECT * FROM person_days{only} WHERE day <= $as_of"),
         Step("bought", f"SELECT person_id, category, amount FROM items{only} WHERE day <= $as_of"),
-        Step("category_ranks", _CATEGORY_RANKS),
         Step("category_spend", _CATEGORY_SPEND),
+        Step("category_ranks", _CATEGORY_RANKS),
         Step("taste", _TASTE),
         Step("activity", _ACTIVITY),
         Step("purchasing", _PURCHASES),
