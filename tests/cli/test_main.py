@@ -1,0 +1,106 @@
+"""The command line as a person uses it: a process of its own, its output and its exit code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import jingzhe
+from jingzhe.simulate import Business, orders_csv
+
+
+def run(*words: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    where = ["--home", str(home)] if home else []
+    command = [sys.executable, "-c", "from jingzhe.cli.main import run; run()", *words, *where]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    orders_csv(Business(people=300, seed=3, events_per_person=100.0), folder / "orders.csv")
+    done = run("run", str(folder / "orders.csv"), "--out", str(folder / "out"), home=folder / "home")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out" / "report.html").is_file()
+    assert (folder / "out" / "wake-up-list.csv").is_file()
+    assert "customer_id" in done.stdout
+    assert "沉睡" in done.stdout
+    return folder / "home"
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, jingzhe.__version__)
+
+
+def test_help_names_every_command() -> None:
+    done = run("--help")
+    for command in ("import", "run", "demo", "dormant", "report", "backtest", "quarantine", "compact"):
+        assert command in done.stdout
+
+
+def test_the_list_as_csv_json_and_parquet_is_the_same(home: Path, tmp_path: Path) -> None:
+    as_csv = run("dormant", "--top", "10", "--format", "csv", home=home)
+    as_json = run("dormant", "--top", "10", "--format", "json", home=home)
+    to_file = run("dormant", "--top", "10", "--out", str(tmp_path / "list.parquet"), home=home)
+    assert to_file.returncode == 0, to_file.stderr
+    from_csv = [row["customer_id"] for row in csv.DictReader(as_csv.stdout.splitlines())]
+    from_json = [row["customer_id"] for row in json.loads(as_json.stdout)]
+    from_parquet = pq.read_table(tmp_path / "list.parquet")["customer_id"].to_pylist()
+    assert 0 < len(from_csv) <= 10
+    assert from_csv == from_json == from_parquet
+
+
+def test_backtest_as_json(home: Path) -> None:
+    done = run("backtest", "--cut", "2025-08-31", "--horizon", "60", "--json", home=home)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["horizon_days"] == 60
+
+
+@pytest.mark.parametrize("command", ["states", "rfm", "info", "imports", "presets", "quarantine", "update", "refresh"])
+def test_commands_answer(home: Path, command: str) -> None:
+    done = run(command, home=home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("dormant", "--as-of", "March"), "2026-03-05"),
+        (("dormant", "--format", "xml"), "csv, json, parquet"),
+        (("backtest", "--cut", "2019-01-01"), "on or before the cut"),
+        (("import", "no-such-file.csv"), "no-such-file.csv"),
+        (("import", "--map", "customer_id"), "nothing to import"),
+        (("sql", "SELECT * FROM nowhere"), "nowhere"),
+    ],
+)
+def test_errors_say_what_to_do_and_end_with_one(home: Path, words: tuple[str, ...], said: str) -> None:
+    done = run(*words, home=home)
+    assert done.returncode == 1
+    assert said in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_options_end_with_two() -> None:
+    assert run("dormant", "--nope").returncode == 2
+
+
+def test_an_empty_project_says_what_to_do(tmp_path: Path) -> None:
+    done = run("dormant", home=tmp_path / "new")
+    assert done.returncode == 1
+    assert "jingzhe import" in done.stderr
+
+
+def test_the_demo_on_a_simulated_business(tmp_path: Path) -> None:
+    done = run("demo", "--simulated", "500", home=tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo" / "report.html").is_file()
+    assert "1." in done.stdout
+    assert "5." in done.stdout
