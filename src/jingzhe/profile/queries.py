@@ -20,7 +20,8 @@ SUMMED = tuple(name for name in PERSON_DAYS.column_names if name not in PERSON_D
 
 
 def _unpacked(column: str, place: int, bits: int) -> str:
-    return f"(CAST({column} AS BIGINT) >> {bits * place}) & {2**bits - 1}"
+    """Returns the whole number at ``place`` of a packed sum that has been cast to BIGINT."""
+    return f"({column} >> {bits * place}) & {2**bits - 1}" if place else f"{column} & {2**bits - 1}"
 
 
 _PART_ENDS = ", ".join(
@@ -73,6 +74,7 @@ def person_days_step(name: str, source: str, *, utc: bool) -> Step:
 
 
 _COUNT_BITS = 17
+_DAY_BITS, _FIRST_DAY = 22, "DATE '0001-01-01'"
 PACKED_LIMIT = 2**_COUNT_BITS - 1
 """Events a day up to which packed counts are exact: 17 bits each, three in the 53 bits of a double."""
 _PACKS = (("views", "visits", "carts"), ("purchases", "searches", "favourites"), ("refunds", "night", "morning"),
@@ -92,21 +94,25 @@ def _pack_sql(names: tuple[str, ...]) -> str:
 def _packed_step(source: str, *, utc: bool) -> Step:
     """Returns the step that sums the events of ``source`` per person and day, counts packed three to a sum."""
     packs = ", ".join(f"{_pack_sql(names)} AS pack_{number}" for number, names in enumerate(_PACKS))
-    sums = ", ".join(f"sum(pack_{number}) AS pack_{number}" for number in range(len(_PACKS)))
+    sums = ", ".join(f"CAST(sum(pack_{number}) AS BIGINT) AS pack_{number}" for number in range(len(_PACKS)))
     counts = ", ".join(
         f"{_unpacked(f'pack_{number}', place, _COUNT_BITS)} AS {name}"
         for number, names in enumerate(_PACKS)
         for place, name in enumerate(names)
     )
+    key = f"person_id * {2**_DAY_BITS} + (day - {_FIRST_DAY})"
     return Step(
         "summed",
-        f"SELECT person_id, day, events, {counts}, coalesce(spend, 0) AS spend, coalesce(-returned, 0) AS returned, "
+        f"SELECT person_day >> {_DAY_BITS} AS person_id, "
+        f"{_FIRST_DAY} + CAST(person_day & {2**_DAY_BITS - 1} AS INTEGER) AS day, events, {counts}, "
+        "coalesce(spend, 0) AS spend, coalesce(-returned, 0) AS returned, "
         "coalesce(discount, 0) AS discount, coalesce(quantity, 0) AS quantity FROM ("
-        f"SELECT person_id, day, count(*) AS events, {sums}, sum(revenue) FILTER (activity = 'purchase') AS spend, "
+        f"SELECT person_day, count(*) AS events, {sums}, sum(revenue) FILTER (activity = 'purchase') AS spend, "
         "sum(revenue) FILTER (activity = 'refund') AS returned, "
         "sum(discount) FILTER (activity = 'purchase') AS discount, "
         "sum(quantity) FILTER (activity = 'purchase') AS quantity "
-        f"FROM (SELECT *, {packs} FROM ({_own_events(source, utc=utc)})) GROUP BY person_id, day)",
+        f"FROM (SELECT {key} AS person_day, activity, revenue, discount, quantity, {packs} "
+        f"FROM ({_own_events(source, utc=utc)})) GROUP BY person_day)",
     )
 
 
@@ -182,9 +188,10 @@ _SUMMED_FACTS = ("events", "views", "carts", "favourites", "searches", "visits",
 _ACTIVITY = (
     "SELECT person_id, min(day) AS first_day, max(day) AS last_day, count(*) AS active_days, "
     + ", ".join(f"sum(CAST({name} AS DOUBLE)) AS {name}" for name in _SUMMED_FACTS)
-    + ", sum(returned) AS returned, sum(early_code) AS early_codes, sum(late_code) AS late_codes, "
-    f"sum(night + CAST({2**_DAYPART_BITS} AS DOUBLE) * morning) AS before_noon, "
-    f"sum(afternoon + CAST({2**_DAYPART_BITS} AS DOUBLE) * evening) AS after_noon "
+    + ", sum(returned) AS returned, CAST(sum(early_code) AS BIGINT) AS early_codes, "
+    "CAST(sum(late_code) AS BIGINT) AS late_codes, "
+    f"CAST(sum(night + CAST({2**_DAYPART_BITS} AS DOUBLE) * morning) AS BIGINT) AS before_noon, "
+    f"CAST(sum(afternoon + CAST({2**_DAYPART_BITS} AS DOUBLE) * evening) AS BIGINT) AS after_noon "
     f"FROM (SELECT *, {_WEEKDAY_CODE} FROM days) GROUP BY person_id"
 )
 

@@ -1,0 +1,108 @@
+"""What was imported and what was refused: to look at, to mend and to import again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from jingzhe.collect.importing import KIND
+from jingzhe.collect.queries import QUARANTINE_KEY
+from jingzhe.collect.reasons import REASONS
+from jingzhe.collect.report import ImportSummary
+from jingzhe.core.errors import NoDataError, SettingError
+from jingzhe.store.engine.sql import literal, quoted
+from jingzhe.store.query import Query, Step, one
+from jingzhe.store.state import State
+from jingzhe.store.warehouse import Warehouse
+
+_WANTED = "($import_id = '' OR import_id = $import_id) AND ($reason = '' OR reason = $reason)"
+
+
+def imports(state: State) -> list[ImportSummary]:
+    """Returns what every import did, newest first."""
+    bodies = sorted((one_.body for one_ in state.documents(KIND)), key=lambda body: int(body["batch"]), reverse=True)
+    return [ImportSummary.from_document(body) for body in bodies]
+
+
+def quarantined(warehouse: Warehouse, *, import_id: str = "", reason: str = "") -> pa.Table:
+    """Returns refused rows that nobody has mended yet, in order of file and line.
+
+    Args:
+        warehouse: where they are.
+        import_id: of one import only.
+        reason: of one reason only; see :data:`jingzhe.collect.reasons.REASONS`.
+
+    Returns:
+        the columns of the table ``quarantine``.
+
+    Raises:
+        SettingError: there is no such reason.
+    """
+    values = _values(import_id, reason)
+    query = one("quarantined", f"SELECT * FROM quarantine WHERE {_WANTED} ORDER BY batch, file, line")
+    with warehouse.reading() as session:
+        return session.run(query, values)
+
+
+def export_quarantined(warehouse: Warehouse, path: str | Path, *, import_id: str = "", reason: str = "") -> int:
+    """Writes refused rows as a CSV file with the columns they came with, to be mended and imported again.
+
+    Three columns stand before them: ``jingzhe_row`` says which refused row it is and has to stay, for by it the
+    mended row completes its order instead of replacing it; ``jingzhe_reason`` says what is wrong; ``jingzhe_text``
+    holds the line where it could not be taken apart.
+
+    Args:
+        warehouse: where they are.
+        path: the file to write, UTF-8.
+        import_id: of one import only.
+        reason: of one reason only.
+
+    Returns:
+        how many rows were written.
+
+    Raises:
+        NoDataError: there are none.
+        SettingError: there is no such reason.
+    """
+    values = _values(import_id, reason)
+    # A line that could not be taken apart is kept as it stood; the others are JSON objects.
+    parsed = "CASE WHEN json_valid(row) THEN row END AS parsed"
+    wanted = Step("wanted", f"SELECT *, {parsed}, {QUARANTINE_KEY} AS key FROM quarantine WHERE {_WANTED}")
+    apart = "json_type(parsed) = 'OBJECT'"
+    names = Query(
+        "columns",
+        (
+            wanted,
+            Step(
+                "rows_apart",
+                "SELECT unnest(json_keys(parsed)) AS name, generate_subscripts(json_keys(parsed), 1) AS place "
+                f"FROM wanted WHERE {apart}",
+            ),
+            Step("columns", "SELECT name, min(place) AS place FROM rows_apart GROUP BY name ORDER BY place, name"),
+        ),
+    )
+    with warehouse.reading() as session:
+        columns = session.run(names, values)["name"].to_pylist()
+        listed = "".join(
+            f", CASE WHEN {apart} THEN json_extract_string(parsed, {literal(_pointer(name))}) END AS {quoted(name)}"
+            for name in columns
+        )
+        told = "reason || CASE WHEN field = '' THEN '' ELSE ' ' || field END AS jingzhe_reason"
+        text = f"CASE WHEN {apart} THEN NULL ELSE row END AS jingzhe_text"
+        rows = Step("rows", f"SELECT key AS jingzhe_row, {told}, {text}{listed} FROM wanted ORDER BY batch, file, line")
+        count = session.export(Query("export_quarantined", (wanted, rows)), str(path), "csv", values)
+    if not count:
+        Path(path).unlink()
+        raise NoDataError("There is no such refused row", import_id=import_id or None, reason=reason or None)
+    return count
+
+
+def _values(import_id: str, reason: str) -> dict[str, str]:
+    if reason and reason not in REASONS:
+        raise SettingError(f"There is no reason {reason!r}", hint=f"One of: {', '.join(REASONS)}.")
+    return {"import_id": import_id, "reason": reason}
+
+
+def _pointer(name: str) -> str:
+    return "/" + name.replace("~", "~0").replace("/", "~1")
