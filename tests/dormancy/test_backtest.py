@@ -40,6 +40,8 @@ def test_numbers_of_the_literature_come_out_of_cdnow(opened: Opened) -> None:
     assert done["recency"].auc == pytest.approx(0.7714, abs=5e-5)
     assert (done[DEFAULT].auc or 0) >= highest(done)
     assert done.beaten == ()
+    assert done.lead == pytest.approx((done[DEFAULT].auc or 0) - (done[done.rival].auc or 0), abs=1e-12)
+    assert 0 < done.lead_error < 0.02
 
 
 @pytest.mark.slow

@@ -126,11 +126,10 @@ def told(judged: Judged) -> Backtest:
         return auc_standard_error(judgement.auc, returned, judged.people - returned)
 
     learned = [one_ for one_ in ranked if one_.model in (EDGE, BLEND)]
-    rivals = [one_ for one_ in ranked if one_.model not in (EDGE, BLEND)]
-    rival = max(rivals, key=lambda one_: one_.auc or 0.0)
+    rival = judged[judged.rival]
     chosen = next((one_ for one_ in ranked if one_.model == judged.default), rival)
     candidate = chosen if chosen in learned else max(learned, key=lambda one_: one_.auc or 0.0, default=chosen)
-    errors = error(candidate), error(rival)
+    paired = candidate.model == judged.default
     return Backtest(
         cut=judged.cut,
         horizon_days=judged.horizon_days,
@@ -143,7 +142,7 @@ def told(judged: Judged) -> Backtest:
         chosen=chosen.model,
         candidate=candidate.model,
         rival=rival.model,
-        advantage=(candidate.auc or 0.0) - (rival.auc or 0.0),
-        advantage_se=None if None in errors else (errors[0] ** 2 + errors[1] ** 2) ** 0.5,  # type: ignore[operator]
+        advantage=judged.lead if paired else (candidate.auc or 0.0) - (rival.auc or 0.0),
+        advantage_se=judged.lead_error if paired else None,
         calibration=tuple(CalibrationBin(*bin_) for bin_ in judged.judgements[0].bins),
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jingzhe.core.errors import ModelError, NoDataError
 from jingzhe.core.progress import Progress, Silent
-from jingzhe.dormancy.choosing import BLEND, EDGE, RECENCY
+from jingzhe.dormancy.choosing import BLEND, EDGE, RECENCY, lead_of
 from jingzhe.dormancy.judging import Judgement, judge
 from jingzhe.dormancy.purchasing import purchase_histories, with_predictions
 from jingzhe.dormancy.queries import HISTORIES, KNOWN, OUTCOMES
@@ -43,6 +43,9 @@ class Backtest:
         default: name of the model that gave the default score.
         judgements: of every model; the first is the default score.
         beaten: names of the models whose AUC the default score did not reach; empty where it is the best.
+        rival: name of the best model besides the learned ones: of the purchase models and recency alone.
+        lead: AUC of the default score minus that of the rival, on the same people.
+        lead_error: standard error of that difference (paired, DeLong et al. 1988).
         reason: why the default was chosen, before the cut.
         notes: what could not be fitted and why.
     """
@@ -54,6 +57,9 @@ class Backtest:
     default: str
     judgements: tuple[Judgement, ...]
     beaten: tuple[str, ...]
+    rival: str
+    lead: float
+    lead_error: float
     reason: str
     notes: tuple[str, ...]
 
@@ -88,6 +94,9 @@ class Backtest:
             "return_share": self.return_share,
             "default": self.default,
             "beaten_by": list(self.beaten),
+            "rival": self.rival,
+            "lead": self.lead,
+            "lead_error": self.lead_error,
             "reason": self.reason,
             "notes": list(self.notes),
             "models": [one.to_dict() for one in self.judgements],
@@ -138,6 +147,11 @@ def backtest(
     bought = after["bought_days"].to_numpy().astype(np.float64)
     judgements = tuple(_judgements(models, batches, order, bought))
     best = judgements[0].auc or 0.0
+    rival = max((one for one in judgements[1:] if one.model not in (EDGE, BLEND)), key=lambda one: one.auc or 0.0).model
+    lead, lead_error = 0.0, 0.0
+    if rival != models.choice.default and 0 < (bought > 0).sum() < bought.size:
+        default, other = (_probabilities(models, batches, name)[order] for name in (None, rival))
+        lead, lead_error = lead_of(default, other, bought > 0)
     return Backtest(
         cut,
         horizon_days,
@@ -146,9 +160,16 @@ def backtest(
         models.choice.default,
         judgements,
         tuple(one.model for one in judgements[1:] if _highest(one) > best and one.model not in (EDGE, BLEND)),
+        rival,
+        lead,
+        lead_error,
         models.choice.reason,
         models.notes,
     )
+
+
+def _probabilities(models: Models, batches: list[Snapshot], name: str | None) -> Array:
+    return np.concatenate([models.probabilities(batch, name) for batch in batches])
 
 
 def _check(session: Session, cut: date, horizon_days: int, known_until: date | None) -> None:
@@ -182,7 +203,7 @@ def _judgements(models: Models, batches: list[Snapshot], order: NDArray[np.intp]
 
     fitted = {RECENCY: models.recency, EDGE: models.edge, BLEND: models.edge}
     names = (*models.purchase.models, *(name for name, model in fitted.items() if model is not None))
-    said = {name: np.concatenate([models.probabilities(batch, name) for batch in batches])[order] for name in names}
+    said = {name: _probabilities(models, batches, name)[order] for name in names}
     judged = [judge(DEFAULT, said[models.choice.default], bought)]
     for name, probabilities in said.items():
         if name in models.purchase.models:
