@@ -89,6 +89,16 @@ def test_rfm_classes_and_their_migration(shop: Workspace) -> None:
     assert moved == classes
 
 
+def test_rfm_thresholds_can_be_given(shop: Workspace) -> None:
+    with open_workspace(
+        shop.settings.home, clock=shop.warehouse.clock, threads=1, rfm_method="given", rfm_thresholds=(30, 5, 500)
+    ) as same:
+        for row in same.people().to_pylist():
+            recent, frequent, valuable = row["recency_days"] <= 30, row["purchases"] > 5, row["monetary"] > 500
+            rank = {(True, True): "value", (True, False): "develop", (False, True): "keep", (False, False): "retain"}
+            assert row["rfm_class"] == f"{'important' if valuable else 'general'}_{rank[recent, frequent]}"
+
+
 def test_one_person_is_found_by_the_key_of_the_source(shop: Workspace) -> None:
     key = shop.people()["customer_id"][0].as_py()
     assert shop.person(key)["customer_id"] == key

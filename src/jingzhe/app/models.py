@@ -12,6 +12,7 @@ from jingzhe.dormancy.rhythm import clock
 from jingzhe.dormancy.scoring import Models, score, train
 from jingzhe.profile.packs import StatePack
 from jingzhe.profile.refresh import Recipe
+from jingzhe.profile.rfm import Method
 from jingzhe.profile.status import fixed_clock, states
 from jingzhe.store.query import one
 from jingzhe.store.warehouse import Warehouse
@@ -30,10 +31,14 @@ class Basis(NamedTuple):
     Args:
         zone: IANA name of the time zone in which days begin.
         pack: thresholds of the states.
+        rfm_method: how the thresholds of the RFM classes are found.
+        rfm_thresholds: recency in days, orders, net spend, for the method ``given``.
     """
 
     zone: str
     pack: StatePack
+    rfm_method: Method = "quantile"
+    rfm_thresholds: tuple[float, float, float] | None = None
 
 
 class Trained(NamedTuple):

@@ -76,6 +76,8 @@ _BUYERS = one("any_buyer", "SELECT count(*) AS buyers FROM profiles WHERE last_p
 
 def _with_people(session: DuckSession, models: Models, as_of: date, basis: Basis) -> View:
     buyers = session.run(_BUYERS).to_pylist()[0]["buyers"]
-    found = rfm.thresholds(session, as_of) if buyers else None
+    found = None
+    if buyers:
+        found = rfm.thresholds(session, as_of, method=basis.rfm_method, given=basis.rfm_thresholds)
     _keep(session, rfm.PEOPLE, rfm.people_values(found or rfm.NOBODY, as_of))
     return View(session, as_of, models, found, basis)

@@ -104,7 +104,8 @@ class Workspace:
     @property
     def basis(self) -> Basis:
         """Returns what profiles and models stand on."""
-        return Basis(self.settings.timezone, self.pack)
+        own = self.settings
+        return Basis(own.timezone, self.pack, own.rfm_method, own.rfm_thresholds)
 
     # ---- bringing data
 

@@ -34,6 +34,12 @@ class Settings(BaseSettings):
     states: dict[str, float] = Field(
         default_factory=dict, description="own thresholds in place of the pack's, by name (dormant_after_days = 90)"
     )
+    rfm_method: Literal["quantile", "mean", "given"] = Field(
+        default="quantile", description="how the thresholds of the RFM classes are found"
+    )
+    rfm_thresholds: tuple[float, float, float] | None = Field(
+        default=None, description="for the method given: recency in days, orders, net spend"
+    )
     language: Literal["en", "zh"] = Field(default="en", description="language of lists and messages")
     memory_limit_mb: int = Field(default=3000, ge=256, description="memory of the query engine, MB")
     threads: int = Field(default=0, ge=0, description="threads of the query engine; 0: one per core")
