@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ DAYS_PER_WEEK = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PurchaseModel(Fitted):
+class PurchaseModel(Fitted, ABC):
     """Buys at a personal rate until lapsing for good; rates and lapsing differ from person to person.
 
     Histories and horizons are given in days everywhere. Parameters count time in units of ``time_unit_days``
@@ -124,16 +125,16 @@ class PurchaseModel(Fitted):
             raise ModelError(f"horizon_days has shape {horizon.shape}, the histories {units[0].shape}") from error
         return (x.ravel(), recency.ravel(), age.ravel()), ahead.ravel(), x.shape
 
-    def _p_alive(self, x: FloatArray, recency: FloatArray, age: FloatArray) -> FloatArray:
-        raise NotImplementedError
+    @abstractmethod
+    def _p_alive(self, x: FloatArray, recency: FloatArray, age: FloatArray) -> FloatArray: ...
 
-    def _p_return_if_alive(self, horizon: FloatArray, x: FloatArray, age: FloatArray) -> FloatArray:
-        raise NotImplementedError
+    @abstractmethod
+    def _p_return_if_alive(self, horizon: FloatArray, x: FloatArray, age: FloatArray) -> FloatArray: ...
 
-    def _expected_if_alive(self, horizon: FloatArray, x: FloatArray, age: FloatArray) -> FloatArray:
-        raise NotImplementedError
+    @abstractmethod
+    def _expected_if_alive(self, horizon: FloatArray, x: FloatArray, age: FloatArray) -> FloatArray: ...
 
+    @abstractmethod
     def _simulate(
         self, horizon: float, x: FloatArray, age: FloatArray, generator: np.random.Generator
-    ) -> tuple[FloatArray, FloatArray]:
-        raise NotImplementedError
+    ) -> tuple[FloatArray, FloatArray]: ...
