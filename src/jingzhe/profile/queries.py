@@ -243,7 +243,7 @@ GROUP BY person_id"""
 # Ties between categories go to the first in the alphabet: the rank is taken off a whole number of cents.
 _CATEGORY_RANKS = """
 SELECT category, row_number() OVER (ORDER BY category) AS rank
-FROM (SELECT DISTINCT category FROM category_spend)"""
+FROM (SELECT DISTINCT category FROM {source} WHERE category IS NOT NULL)"""
 _CATEGORY_SPEND = """
 SELECT person_id, category, CAST(round(sum(amount) * 100) AS BIGINT) AS cents
 FROM bought WHERE category IS NOT NULL AND amount > 0 GROUP BY person_id, category"""
@@ -288,20 +288,22 @@ _ANSWER = (
 )
 
 
-def facts_steps(*, of: str | None = None) -> tuple[Step, ...]:
+def facts_steps(*, of: str | None = None, kept: bool = False) -> tuple[Step, ...]:
     """Returns the steps from person-days and items to FACT_COLUMNS; the last is called ``facts``.
 
     They bind ``$as_of`` (date: everything up to the end of that day counts, nothing later) and ``$window_days``.
 
     Args:
         of: a relation with ``person_id`` to which to keep; None for everybody.
+        kept: True to keep what several steps read, once a session: the spend per category and, where they are few,
+            the person-days.
     """
     only = f" SEMI JOIN {of} USING (person_id)" if of else ""
     return (
-        Step("days", f"SELECT * FROM person_days{only} WHERE day <= $as_of"),
+        Step("days", f"SELECT * FROM person_days{only} WHERE day <= $as_of", kept=kept and of is not None),
         Step("bought", f"SELECT person_id, category, amount FROM items{only} WHERE day <= $as_of"),
-        Step("category_spend", _CATEGORY_SPEND),
-        Step("category_ranks", _CATEGORY_RANKS),
+        Step("category_spend", _CATEGORY_SPEND, kept=kept),
+        Step("category_ranks", _CATEGORY_RANKS.format(source="category_spend" if kept else "bought")),
         Step("taste", _TASTE),
         Step("activity", _ACTIVITY),
         Step("purchasing", _PURCHASES),

@@ -109,9 +109,9 @@ class Recipe:
         """Returns what must be the same for person-days to be continued."""
         return {"zone": self.zone, "days": _digest(all_person_days(utc=self.zone == "UTC").steps)}
 
-    def profiles(self, *, of: str | None = None) -> tuple[Step, ...]:
+    def profiles(self, *, of: str | None = None, kept: bool = False) -> tuple[Step, ...]:
         """Returns the steps from person-days and items to PROFILES; the last is called ``profiled``."""
-        steps = list(facts_steps(of=of))
+        steps = list(facts_steps(of=of, kept=kept))
         for columns in self.column_sets:
             steps.append(Step(columns.name, columns.select(steps[-1].name)))
         return (*steps, Step("profiled", f"SELECT * FROM {steps[-1].name}"))
@@ -250,7 +250,7 @@ class _Work:
         else:
             written, folded = self._change_days(int(since["through_batch"]))
         self.heard.stage("computing profiles")
-        profiles = self.writing.write(PROFILES, _stored(self.recipe.profiles()), self.values)
+        profiles = self.writing.write(PROFILES, _stored(self.recipe.profiles(kept=True)), self.values)
         self.writing.stage(PROFILES, profiles, replace=True)
         return Refreshed(self.as_of, True, _rows(profiles), written, self.through, 0.0, folded)
 
@@ -270,7 +270,7 @@ class _Work:
         if affected == 0:
             return Refreshed(self.as_of, False, 0, written, self.through, 0.0, folded)
         self.heard.stage("computing profiles", affected, "people")
-        *before, last = self.recipe.profiles(of="chosen")
+        *before, last = self.recipe.profiles(of="chosen", kept=True)
         steps = (*before, Step("changed", last.sql, kept=True), Step("counted", "SELECT count(*) FROM changed"))
         session.run(Query("changed", steps), self.values)
         folded += self._overlay(PROFILES, OVERLAY_PROFILES, "chosen", affected)
