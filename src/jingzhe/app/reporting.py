@@ -113,7 +113,8 @@ def _judged(view: View, progress: Progress) -> Backtest | None:
                 view.session, cut, view.models.horizon_days, view.basis.pack, known_until=view.as_of, progress=progress
             )
         )
-    except (NoDataError, ModelError):
+    except (NoDataError, ModelError) as error:
+        progress.stage(f"models not tested: {error.message}")
         return None
 
 
