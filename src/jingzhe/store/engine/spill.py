@@ -49,9 +49,12 @@ def _made(parent: Path) -> tuple[Path, int | None]:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         if sys.platform == "win32":
             return folder, None
-        handle = os.open(folder, os.O_RDONLY)
+        # Another process may take it for abandoned, and remove it, at any moment before it is locked.
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         fcntl.flock(handle, fcntl.LOCK_EX)
-        # Another process may have taken it for abandoned before it was locked.
         if folder.exists():
             return folder, handle
         os.close(handle)
