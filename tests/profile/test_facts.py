@@ -104,6 +104,12 @@ def test_parts_of_the_day_follow_the_wall_clock_where_clocks_change(session: Duc
     assert_same(sorted_rows(told(session, hourly, zone), PERSON_DAYS), oracle.person_days(hourly, zone))
 
 
+def test_parts_of_the_day_before_1970(session: DuckSession) -> None:
+    begin = datetime(1969, 12, 30, tzinfo=UTC)
+    hourly = [Happening(hour, 1, begin + timedelta(hours=hour, minutes=30), "view") for hour in range(24 * 4)]
+    assert_same(sorted_rows(told(session, hourly, "UTC"), PERSON_DAYS), oracle.person_days(hourly, "UTC"))
+
+
 def test_people_are_looked_at_one_by_one_as_all_together(session: DuckSession) -> None:
     happenings = [purchase(n, n % 3, BEGIN + timedelta(days=7 * n), lines=(Line("tea", 5.0),)) for n in range(1, 20)]
     told(session, happenings, "UTC")

@@ -10,13 +10,19 @@ _PLURAL = {
     "search": "searches", "visit": "visits",
 }  # fmt: skip
 _DAYPARTS = ("night", "morning", "afternoon", "evening")
-_UTC_DAYPART = "(epoch_us(ts) // 21600000000) % 4"
+_UTC_DAYPART = "((epoch_us(ts) + 62135596800000000) // 21600000000) & 3"
+"""Counted from the year 1, because whole division rounds moments before 1970 the other way."""
 _ZONE_DAYPART = "CASE " + " ".join(f"WHEN epoch_us(ts) < until_{part} THEN {part}" for part in range(3)) + " ELSE 3 END"
 _CONDITIONS = {_PLURAL[activity]: f"activity = '{activity}'" for activity in COUNTED} | {
     label: f"daypart = {part}" for part, label in enumerate(_DAYPARTS)
 }
 SUMMED = tuple(name for name in PERSON_DAYS.column_names if name not in PERSON_DAYS.key)
 """Every column of a person-day but its key is a count or a sum, so that days can be added up."""
+
+
+def _double(bit: int) -> str:
+    """Returns 2 to the power of ``bit`` as a DOUBLE; written with a point it would be a DECIMAL, far slower to sum."""
+    return f"{2**bit}e0"
 
 
 def _unpacked(column: str, place: int, bits: int) -> str:
@@ -73,26 +79,25 @@ def person_days_step(name: str, source: str, *, utc: bool) -> Step:
     )
 
 
-_COUNT_BITS = 17
+_COUNT_BITS = 13
 _DAY_BITS, _FIRST_DAY = 22, "DATE '0001-01-01'"
 PACKED_LIMIT = 2**_COUNT_BITS - 1
-"""Events a day up to which packed counts are exact: 17 bits each, three in the 53 bits of a double."""
-_PACKS = (("views", "visits", "carts"), ("purchases", "searches", "favourites"), ("refunds", "night", "morning"),
-          ("afternoon", "evening"))  # fmt: skip
+"""Events a day up to which packed counts are exact: 13 bits each, four in the 53 bits of a double."""
+_PACKS = (("views", "visits", "carts", "purchases"), ("searches", "favourites", "refunds"), _DAYPARTS)
+"""Counts whose conditions exclude each other: of one activity, or of one part of the day."""
+_DAYPART_PACK = f"CAST(CAST(1 AS BIGINT) << ({_COUNT_BITS} * daypart) AS DOUBLE)"
 
 
 def _pack_sql(names: tuple[str, ...]) -> str:
-    """Returns the number that one event adds to a pack; conditions on one column exclude each other."""
-    terms: dict[str, list[str]] = {}
-    for place, name in enumerate(names):
-        condition = _CONDITIONS[name]
-        column = condition.split()[0]
-        terms.setdefault(column, []).append(f"WHEN {condition} THEN {float(2 ** (_COUNT_BITS * place))!r}")
-    return " + ".join(f"CASE {' '.join(cases)} ELSE 0.0 END" for cases in terms.values())
+    """Returns the number that one event adds to a pack."""
+    if names is _DAYPARTS:
+        return _DAYPART_PACK
+    cases = (f"WHEN {_CONDITIONS[name]} THEN {_double(_COUNT_BITS * place)}" for place, name in enumerate(names))
+    return f"CASE {' '.join(cases)} ELSE 0e0 END"
 
 
 def _packed_step(source: str, *, utc: bool) -> Step:
-    """Returns the step that sums the events of ``source`` per person and day, counts packed three to a sum."""
+    """Returns the step that sums the events of ``source`` per person and day, counts packed in sums."""
     packs = ", ".join(f"{_pack_sql(names)} AS pack_{number}" for number, names in enumerate(_PACKS))
     sums = ", ".join(f"CAST(sum(pack_{number}) AS BIGINT) AS pack_{number}" for number in range(len(_PACKS)))
     counts = ", ".join(
@@ -174,41 +179,46 @@ def touched_person_days(*, utc: bool) -> Query:
     return Query("touched_person_days", steps)
 
 
-# Seven counts of weekdays and four of dayparts are added up packed, several whole numbers in one double, because
-# a sum costs what it costs per column. 13 bits hold the weekdays of 157 years, 26 bits 67 million events.
-_WEEKDAY_BITS, _DAYPART_BITS = 13, 26
+# Counts are added up packed, several whole numbers in one double, because a sum costs what it costs per column.
+# 13 bits hold the weekdays of 157 years, 26 bits 67 million events. Days and events are the sums of their parts.
+_WEEKDAY_BITS, _EVENT_BITS = 13, 26
 _WEEKDAY_CODE = (
     "CASE isodow(day) "
-    + " ".join(f"WHEN {day} THEN {float(2 ** (_WEEKDAY_BITS * (day - 1)))!r}" for day in range(1, 5))
-    + " ELSE 0.0 END AS early_code, CASE isodow(day) "
-    + " ".join(f"WHEN {day} THEN {float(2 ** (_WEEKDAY_BITS * (day - 5)))!r}" for day in range(5, 8))
-    + " ELSE 0.0 END AS late_code"
+    + " ".join(f"WHEN {day} THEN {_double(_WEEKDAY_BITS * (day - 1))}" for day in range(1, 5))
+    + " ELSE 0e0 END AS early_code, CASE isodow(day) "
+    + " ".join(f"WHEN {day} THEN {_double(_WEEKDAY_BITS * (day - 5))}" for day in range(5, 8))
+    + " ELSE 0e0 END AS late_code"
 )
-_SUMMED_FACTS = ("events", "views", "carts", "favourites", "searches", "visits", "refunds")
+_PAIRS = (("views", "carts"), ("favourites", "searches"), ("visits", "refunds"), _DAYPARTS[:2], _DAYPARTS[2:])
+
+
+def _paired(low: str, high: str) -> str:
+    """Returns the SQL that adds up two counts in one number."""
+    return f"CAST(sum({low} + {_double(_EVENT_BITS)} * {high}) AS BIGINT)"
+
+
 _ACTIVITY = (
-    "SELECT person_id, min(day) AS first_day, max(day) AS last_day, count(*) AS active_days, "
-    + ", ".join(f"sum(CAST({name} AS DOUBLE)) AS {name}" for name in _SUMMED_FACTS)
+    "SELECT person_id, min(day) AS first_day, max(day) AS last_day, "
+    + ", ".join(f"{_paired(*names)} AS pair_{number}" for number, names in enumerate(_PAIRS))
     + ", sum(returned) AS returned, CAST(sum(early_code) AS BIGINT) AS early_codes, "
-    "CAST(sum(late_code) AS BIGINT) AS late_codes, "
-    f"CAST(sum(night + CAST({2**_DAYPART_BITS} AS DOUBLE) * morning) AS BIGINT) AS before_noon, "
-    f"CAST(sum(afternoon + CAST({2**_DAYPART_BITS} AS DOUBLE) * evening) AS BIGINT) AS after_noon "
-    f"FROM (SELECT *, {_WEEKDAY_CODE} FROM days) GROUP BY person_id"
+    f"CAST(sum(late_code) AS BIGINT) AS late_codes FROM (SELECT *, {_WEEKDAY_CODE} FROM days) GROUP BY person_id"
 )
-
-
+_WEEKDAYS = tuple(f"weekday_{day}" for day in range(1, 8))
 _UNPACKED = ", ".join(
-    [f"{_unpacked('early_codes', day - 1, _WEEKDAY_BITS)} AS weekday_{day}" for day in range(1, 5)]
-    + [f"{_unpacked('late_codes', day - 5, _WEEKDAY_BITS)} AS weekday_{day}" for day in range(5, 8)]
-    + [f"{_unpacked('before_noon', part, _DAYPART_BITS)} AS {label}" for part, label in enumerate(_DAYPARTS[:2])]
-    + [f"{_unpacked('after_noon', part, _DAYPART_BITS)} AS {label}" for part, label in enumerate(_DAYPARTS[2:])]
+    [f"{_unpacked('early_codes', place, _WEEKDAY_BITS)} AS {name}" for place, name in enumerate(_WEEKDAYS[:4])]
+    + [f"{_unpacked('late_codes', place, _WEEKDAY_BITS)} AS {name}" for place, name in enumerate(_WEEKDAYS[4:])]
+    + [
+        f"{_unpacked(f'pair_{number}', place, _EVENT_BITS)} AS {name}"
+        for number, names in enumerate(_PAIRS)
+        for place, name in enumerate(names)
+    ]
 )
 _PEAK_WEEKDAY = (
-    "CASE greatest("
-    + ", ".join(f"weekday_{day}" for day in range(1, 8))
-    + ") "
+    f"CASE greatest({', '.join(_WEEKDAYS)}) "
     + " ".join(f"WHEN weekday_{day} THEN {day}" for day in range(1, 8))
     + " END"
 )
+_DAYS, _EVENTS = " + ".join(_WEEKDAYS), " + ".join(_DAYPARTS)
 _MOST_DAYPART = f"greatest({', '.join(_DAYPARTS)})"
 _PEAK_DAYPART = (
     f"CASE {_MOST_DAYPART} " + " ".join(f"WHEN {label} THEN {part}" for part, label in enumerate(_DAYPARTS)) + " END"
@@ -227,18 +237,30 @@ FROM (
 )
 GROUP BY person_id"""
 
-_WINDOWS = """
-SELECT person_id,
-    count(*) FILTER (recent) AS active_days_recent, count(*) FILTER (NOT recent) AS active_days_before,
-    sum(events) FILTER (recent) AS events_recent, sum(events) FILTER (NOT recent) AS events_before,
-    sum(purchases) FILTER (recent) AS purchases_recent, sum(purchases) FILTER (NOT recent) AS purchases_before,
-    sum(spend) FILTER (recent) AS spend_recent, sum(spend) FILTER (NOT recent) AS spend_before,
-    min(day) FILTER (recent) AS oldest_recent, min(day) FILTER (NOT recent) AS oldest_earlier
+_SIDES = ("recent", "before")
+_WINDOWED = ("active_days", "events", "purchases")
+_WINDOWS = (
+    "SELECT *, "
+    + ", ".join(
+        f"{_unpacked(f'both_{name}', place, _EVENT_BITS)} AS {name}_{side}"
+        for name in _WINDOWED
+        for place, side in enumerate(_SIDES)
+    )
+    + f"""
 FROM (
-    SELECT person_id, day, events, purchases, spend, day > $as_of - CAST($window_days AS INTEGER) AS recent
-    FROM days WHERE day > $as_of - 2 * CAST($window_days AS INTEGER)
+    SELECT person_id, CAST(sum(side) AS BIGINT) AS both_active_days, CAST(sum(side * events) AS BIGINT) AS both_events,
+        CAST(sum(side * purchases) AS BIGINT) AS both_purchases,
+        sum(spend) FILTER (recent) AS spend_recent, sum(spend) FILTER (NOT recent) AS spend_before,
+        min(day) FILTER (recent) AS oldest_recent, min(day) FILTER (NOT recent) AS oldest_earlier
+    FROM (
+        SELECT *, CASE WHEN recent THEN 1e0 ELSE {_double(_EVENT_BITS)} END AS side FROM (
+            SELECT person_id, day, events, purchases, spend, day > $as_of - CAST($window_days AS INTEGER) AS recent
+            FROM days WHERE day > $as_of - 2 * CAST($window_days AS INTEGER)
+        )
+    )
+    GROUP BY person_id
+)"""
 )
-GROUP BY person_id"""
 
 # Ties between categories go to the first in the alphabet: the rank is taken off a whole number of cents.
 _CATEGORY_RANKS = """
@@ -283,7 +305,8 @@ _ANSWER = (
         f"CAST({_EXPRESSIONS.get(column.name, column.name)} AS {column.type}) AS {column.name}"
         for column in FACT_COLUMNS
     )
-    + f" FROM (SELECT *, {_UNPACKED} FROM activity) LEFT JOIN purchasing USING (person_id)"
+    + f" FROM (SELECT *, {_DAYS} AS active_days, {_EVENTS} AS events FROM (SELECT *, {_UNPACKED} FROM activity))"
+    " LEFT JOIN purchasing USING (person_id)"
     " LEFT JOIN windows USING (person_id) LEFT JOIN taste USING (person_id)"
 )
 
