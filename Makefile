@@ -2,9 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
+DEV := $(VENV)/.dev
+SPARK := $(VENV)/.spark
 
-.PHONY: demo test check lint types contracts fast bench lock clean help
+.PHONY: demo test engines check lint types contracts fast bench bench-scale bench-collect faults lock clean help
 
 help: ## Says what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -12,36 +16,58 @@ help: ## Says what there is
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Jingzhe needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(READY)
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(SPARK): requirements-spark.lock $(DEV)
+	$(INSTALL) --require-hashes -r requirements-spark.lock
 	@touch $@
 
 demo: $(READY) ## A year of a grocer: who went quiet, who is about to; writes a report and a list
 	$(BIN)/jingzhe demo
 
-test: $(READY) ## All tests but the longest
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+test: $(DEV) ## All tests but the longest and those on Spark
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not spark"
 
-check: $(READY) lint types contracts fast ## Everything that is quick, cheapest first
+engines: $(SPARK) ## Every query and the whole pipeline on DuckDB and on Spark, a cluster included; about ten minutes
+	$(BIN)/python -m pytest tests/engines tests/store/engine -m spark
 
-lint: $(READY) ## Style
+check: $(DEV) lint types contracts fast ## Everything that is quick, cheapest first
+
+lint: $(DEV) ## Style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY) ## Types
+types: $(DEV) ## Types
 	$(BIN)/mypy
 
-contracts: $(READY) ## Imports go one way
+contracts: $(DEV) ## Imports go one way
 	$(BIN)/lint-imports
 
-fast: $(READY) ## The quick tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not browser"
+fast: $(DEV) ## The quick tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not browser and not spark"
 
-bench: $(READY) ## Speed, as ratios against named peers in one run; prints JSON lines
+bench: $(DEV) ## Speed, as ratios against named peers in one run; prints JSON lines
 	$(BIN)/python -m bench
 
-lock: $(READY) ## Writes requirements.lock anew from pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --all-extras --no-header --upgrade pyproject.toml -o requirements.lock
+bench-scale: $(SPARK) ## Ten times the events again and again, on DuckDB, on Spark and on a cluster; prints JSON lines
+	$(BIN)/python -m bench.scale
+
+bench-collect: $(DEV) ## Collection: durable requests against a bare handler, with the drain, freshness; prints JSON lines
+	$(BIN)/python -m bench.collecting
+
+faults: $(DEV) ## Kills writers, collectors and workers hundreds of times and balances the books
+	$(BIN)/python -m pytest tests/faults
+
+lock: $(DEV) ## Writes the lock files anew from pyproject.toml: to run it, to work on it, to run Spark beside it
+	$(LOCK) --upgrade --extra install --extra demo --extra notebook --extra link --extra dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) --upgrade --extra install --extra demo -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade --extra spark -c requirements-dev.lock pyproject.toml -o requirements-spark.lock
 
 clean: ## Removes what the commands made
 	rm -rf $(VENV) jingzhe-demo bench/.data .mypy_cache .ruff_cache .import_linter_cache .hypothesis
