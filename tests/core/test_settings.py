@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,41 @@ def test_a_bad_setting_is_named_with_what_to_do(tmp_path: Path, text: str, said:
 def test_own_thresholds_come_from_the_file(tmp_path: Path) -> None:
     (tmp_path / "jingzhe.toml").write_text("[states]\ndormant_after_days = 90\n")
     assert load(tmp_path).states == {"dormant_after_days": 90}
+
+
+def test_options_of_the_lake_are_put_together_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jingzhe.toml").write_text(
+        '[lake_options]\nAWS_Endpoint_URL = "http://store:9000"\naws_region = "cn"\nmax_retries = 2\n'
+        "aws_allow_http = true\n"
+    )
+    monkeypatch.setenv("JINGZHE_LAKE_OPTIONS", '{"aws_secret_access_key": "hush", "aws_region": "north"}')
+    monkeypatch.setenv("JINGZHE_LAKE_OPTIONS__AWS_ACCESS_KEY_ID", "whisper")
+    settings = load(tmp_path, state_url="postgresql://keeper:pst@host/db", lake_options={"AWS_REGION": "south"})
+    assert {name: value.get_secret_value() for name, value in settings.lake_options.items()} == {
+        "aws_endpoint_url": "http://store:9000",
+        "aws_region": "south",
+        "max_retries": "2",
+        "aws_allow_http": "true",
+        "aws_secret_access_key": "hush",
+        "aws_access_key_id": "whisper",
+    }
+    for shown in (repr(settings), str(settings), settings.model_dump_json(include={"lake_options"})):
+        for secret in ("hush", "whisper", "pst"):
+            assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "text", ['{"aws_secret_access_key": "hush"', '["hush"]', '{"aws_secret_access_key": ["hush"]}', '"hush"']
+)
+def test_options_that_cannot_be_read_are_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("JINGZHE_LAKE_OPTIONS", text)
+    with pytest.raises(SettingError, match="lake_options") as caught:
+        load(tmp_path)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+    monkeypatch.delenv("JINGZHE_LAKE_OPTIONS")
+    (tmp_path / "jingzhe.toml").write_text('lake_options = "hush"\n')
+    with pytest.raises(SettingError, match="lake_options") as caught:
+        load(tmp_path)
+    assert "hush" not in "".join(traceback.format_exception(caught.value))

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import postgres_server, postgres_url
+from tests.s3 import Place, bucket, s3_server
 from tests.store.killing import kill_writers
-from tests.store.small import url_in
+from tests.store.small import Elsewhere, url_in
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["bucket", "postgres_server", "postgres_url", "s3_server"]
 
 pytestmark = pytest.mark.slow
 
@@ -20,3 +21,7 @@ def test_on_sqlite(tmp_path: Path, seed: int) -> None:
 
 def test_on_postgres(tmp_path: Path, postgres_url: str) -> None:
     kill_writers(tmp_path, postgres_url, times=60, seed=200)
+
+
+def test_with_the_lake_in_an_object_store(tmp_path: Path, postgres_url: str, bucket: Place) -> None:
+    kill_writers(tmp_path, postgres_url, times=30, seed=300, elsewhere=Elsewhere(bucket.url, bucket.options))

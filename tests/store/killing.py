@@ -9,7 +9,7 @@ from pathlib import Path
 from jingzhe.core.clock import SystemClock
 from jingzhe.store.lake.vacuum import vacuum
 from jingzhe.store.warehouse import Warehouse
-from tests.store.small import files_in, opened
+from tests.store.small import Elsewhere, live_in, opened, stored_in
 from tests.store.worker import audit, processes, write_for_ever, write_one
 
 
@@ -21,14 +21,14 @@ def _pace(warehouse: Warehouse) -> float:
     return (time.monotonic() - begun) / 3
 
 
-def kill_writers(folder: Path, url: str, *, times: int, seed: int) -> None:
+def kill_writers(folder: Path, url: str, *, times: int, seed: int, elsewhere: Elsewhere | None = None) -> None:
     """Kills ``times`` writers; after each, nothing half-written is visible and the next one works."""
     draw = random.Random(seed)  # noqa: S311 - what is drawn is no secret
-    with opened(folder, url, clock=SystemClock()) as warehouse, processes() as context:
+    with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse, processes() as context:
         published, pace = 0, _pace(warehouse)
         for number in range(times):
             begun = context.Event()
-            writer = context.Process(target=write_for_ever, args=(folder, url, begun, seed + number))
+            writer = context.Process(target=write_for_ever, args=(folder, url, begun, seed + number, elsewhere))
             writer.start()
             assert begun.wait(30)
             time.sleep(draw.uniform(0, 2 * pace))
@@ -40,15 +40,8 @@ def kill_writers(folder: Path, url: str, *, times: int, seed: int) -> None:
         write_one(warehouse, 0)
         assert audit(warehouse) == published + 1
         assert published > times / 4, "the writers were killed before they did anything"
-    with opened(folder, url, clock=SystemClock()) as warehouse:
+    with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse:
         vacuum(warehouse, keep_hours=0)
         audit(warehouse)
-        latest = warehouse.state.latest()
-        assert latest is not None
-        live = {
-            file.path
-            for table in warehouse.catalogue
-            for file in warehouse.lake.files(table, latest.tables[table.name])
-        }
-        assert files_in(folder / "lake") == live
-        assert not list((folder / "work").glob("spill-*"))
+        assert stored_in(warehouse) == live_in(warehouse)
+        assert not list(folder.glob("*/spill-*"))

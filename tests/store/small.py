@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from jingzhe.core.clock import Clock, FixedClock
 from jingzhe.store.catalogue import Catalogue, Column, Table
-from jingzhe.store.engine.duck import DuckEngine, DuckSession
+from jingzhe.store.engine import Session
+from jingzhe.store.engine.duck import DuckEngine
 from jingzhe.store.facts import EVENTS, FACTS, ITEMS, RETRACTIONS
 from jingzhe.store.lake.tables import Lake
+from jingzhe.store.places import place_of
 from jingzhe.store.query import one
 from jingzhe.store.state import Publication, State
 from jingzhe.store.warehouse import Warehouse, Writing
@@ -37,14 +39,32 @@ def url_in(folder: Path) -> str:
     return f"sqlite:///{folder / 'state.db'}"
 
 
+class Elsewhere(NamedTuple):
+    """A lake in an object store."""
+
+    url: str
+    options: Mapping[str, str]
+    cache_bytes: int = 10**9
+
+
 @contextmanager
-def opened(folder: Path, url: str | None = None, *, clock: Clock | None = None, **engine: Any) -> Iterator[Warehouse]:
-    """Opens the warehouse in ``folder``."""
+def opened(
+    folder: Path,
+    url: str | None = None,
+    *,
+    clock: Clock | None = None,
+    elsewhere: Elsewhere | None = None,
+    **engine: Any,
+) -> Iterator[Warehouse]:
+    """Opens the warehouse in ``folder``, its lake there or elsewhere."""
     when = clock or FixedClock(NOON)
     limits = {"memory_limit_mb": 300, "threads": 1} | engine
+    where = elsewhere or Elsewhere(str(folder / "lake"), {})
+    place = place_of(where.url, where.options)
+    near = place.near(folder / "cache", where.cache_bytes)
     with State.open(url or url_in(folder), clock=when) as state:
-        lake = Lake(str(folder / "lake"))
-        yield Warehouse(CATALOGUE, state, lake, DuckEngine(folder / "work", **limits), when, wait_seconds=10)
+        lake = Lake(place.root, place.options, near)
+        yield Warehouse(CATALOGUE, state, lake, DuckEngine(folder / "work", near=near, **limits), when, wait_seconds=10)
 
 
 def rows_of(table: Table, given: Iterable[dict[str, Any]]) -> pa.Table:
@@ -104,14 +124,37 @@ def stage_scores(writing: Writing, scores: dict[int, int | None], *, layer: Any)
     writing.stage(SCORES, files, layer=layer, replace=True)
 
 
-def ids(session: DuckSession, table: str = "events") -> list[int]:
+def ids(session: Session, table: str = "events") -> list[int]:
     found = session.run(one("ids", f"SELECT event_id FROM {table} ORDER BY ALL"))["event_id"].to_pylist()
     return [int(number) for number in found]
 
 
-def scores(session: DuckSession) -> dict[int, int]:
+def scores(session: Session) -> dict[int, int]:
     rows = session.run(one("scores_now", "SELECT person_id, score FROM scores")).to_pylist()
     return {int(row["person_id"]): int(row["score"]) for row in rows}
+
+
+def live_in(warehouse: Warehouse) -> set[str]:
+    """Returns the data files of the newest publication."""
+    latest = warehouse.state.latest()
+    tables = latest.tables if latest else {}
+    return {
+        file.path
+        for table in warehouse.catalogue
+        if table.name in tables
+        for file in warehouse.lake.files(table, tables[table.name])
+    }
+
+
+def stored_in(warehouse: Warehouse) -> set[str]:
+    """Returns the data files that stand in the lake."""
+    lake = warehouse.lake
+    return {
+        f"{lake.folder(table)}/{name}"
+        for table in warehouse.catalogue
+        for name in lake.listed(table)
+        if not name.startswith("_")
+    }
 
 
 def files_in(folder: Path) -> set[str]:

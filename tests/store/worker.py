@@ -20,7 +20,7 @@ from jingzhe.store.lake.compact import compact
 from jingzhe.store.lake.vacuum import vacuum
 from jingzhe.store.query import one
 from jingzhe.store.warehouse import Warehouse
-from tests.store.small import append, event, opened, stage_scores
+from tests.store.small import Elsewhere, append, event, opened, stage_scores
 
 BOOKS = ("test", "books")
 _SUMS = one(
@@ -56,10 +56,10 @@ def write_one(warehouse: Warehouse, number: int) -> None:
         writing.publish(f"number {number}")
 
 
-def write_for_ever(folder: Path, url: str, begun: Event, seed: int) -> None:
+def write_for_ever(folder: Path, url: str, begun: Event, seed: int, elsewhere: Elsewhere | None = None) -> None:
     """Writes, compacts and vacuums until killed; says when the first publication is out."""
     draw = random.Random(seed)  # noqa: S311 - what is drawn is no secret
-    with opened(folder, url, clock=SystemClock()) as warehouse:
+    with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse:
         for number in range(10**6):
             write_one(warehouse, number)
             begun.set()

@@ -9,9 +9,12 @@ from jingzhe.core.settings import Settings
 from jingzhe.dormancy.columns import SCORES
 from jingzhe.profile.columns import PERSON_DAYS, PROFILES
 from jingzhe.store.catalogue import Catalogue
+from jingzhe.store.engine import Engine
 from jingzhe.store.engine.duck import DuckEngine
 from jingzhe.store.facts import FACTS
 from jingzhe.store.lake.tables import Lake
+from jingzhe.store.near import Near
+from jingzhe.store.places import Place, place_of
 from jingzhe.store.state import State
 from jingzhe.store.warehouse import Warehouse
 
@@ -23,15 +26,30 @@ def warehouse(settings: Settings, clock: Clock) -> Warehouse:
     """Opens the stores that the settings name; creates them where they are not there.
 
     Raises:
+        LakeError: the lake's object store does not answer, or refuses.
+        SettingError: the lake's URL or an option of it cannot be used.
         StateError: the state store cannot be reached, or is of a newer version than this software.
     """
+    options = {name: value.get_secret_value() for name, value in settings.lake_options.items()}
+    place = place_of(settings.resolved_lake_url, options)
+    place.check()
+    near = place.near(settings.resolved_cache_folder, settings.lake_cache_mb * 10**6)
     home = Path(settings.home)
     home.mkdir(parents=True, exist_ok=True)
     return Warehouse(
         CATALOGUE,
         State.open(settings.resolved_state_url, clock=clock),
-        Lake(settings.resolved_lake_url),
-        DuckEngine(home / "tmp", settings.memory_limit_mb, settings.threads),
+        Lake(place.root, place.options, near),
+        _engine(settings, place, near),
         clock,
         settings.wait_seconds,
     )
+
+
+def _engine(settings: Settings, place: Place, near: Near) -> Engine:
+    work_folder = Path(settings.home).absolute() / "tmp"
+    if settings.engine == "duckdb":
+        return DuckEngine(work_folder, settings.memory_limit_mb, settings.threads, near)
+    from jingzhe.store.engine.spark import SparkEngine  # noqa: PLC0415 - loads the translator, which DuckDB does not need
+
+    return SparkEngine(settings.engine, place, work_folder, settings.engine_options, settings.memory_limit_mb)

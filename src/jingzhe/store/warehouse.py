@@ -9,9 +9,8 @@ names; the next writer takes those tables back before it begins (docs/adr/0002).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,12 +18,10 @@ from sqlalchemy import Connection
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import LakeError
 from jingzhe.store.catalogue import Catalogue, Table
-from jingzhe.store.engine import WrittenFile
-from jingzhe.store.engine.duck import DuckEngine, DuckSession
+from jingzhe.store.engine import Engine, Session, WrittenFile
 from jingzhe.store.facts import EVENTS, ITEMS, RETRACTIONS
 from jingzhe.store.lake.files import Layer, LiveFile
 from jingzhe.store.lake.tables import Change, Lake
-from jingzhe.store.places import is_local
 from jingzhe.store.query import Query
 from jingzhe.store.state import Lease, Publication, State
 
@@ -49,12 +46,12 @@ class Writing:
 
     warehouse: Warehouse
     lease: Lease
-    session: DuckSession
+    session: Session
     batch: int
     before: Mapping[str, int]
     _changes: list[Change] = field(default_factory=list)
     _also: list[Callable[[Connection], object]] = field(default_factory=list)
-    _written: list[WrittenFile] = field(default_factory=list)
+    _written: list[tuple[Table, tuple[WrittenFile, ...]]] = field(default_factory=list)
     _over: bool = False
 
     def write(
@@ -64,7 +61,7 @@ class Writing:
         self.lease.check()
         folder = self.warehouse.lake.folder(table)
         files = tuple(self.session.write(query, table, folder, values, ordered=ordered))
-        self._written.extend(files)
+        self._written.append((table, files))
         return files
 
     def stage(
@@ -140,9 +137,10 @@ class Writing:
         if self._over:
             return
         self._over = True
-        for file in self._written:
-            if is_local(file.path):
-                Path(file.path).unlink(missing_ok=True)
+        # Why the work failed is what the caller shall hear; what cannot be removed now, vacuum removes.
+        with suppress(LakeError):
+            for table, files in self._written:
+                self.warehouse.lake.discard(table, files)
 
 
 @dataclass(frozen=True)
@@ -161,12 +159,12 @@ class Warehouse:
     catalogue: Catalogue
     state: State
     lake: Lake
-    engine: DuckEngine
+    engine: Engine
     clock: Clock
     wait_seconds: float = 60.0
 
     @contextmanager
-    def reading(self, publication: int | None = None, *, sealed: bool = False) -> Iterator[DuckSession]:
+    def reading(self, publication: int | None = None, *, sealed: bool = False) -> Iterator[Session]:
         """Opens a session that sees one publication, whatever others write meanwhile.
 
         Args:
@@ -178,7 +176,10 @@ class Warehouse:
             StateError: there is no such publication.
         """
         with self.engine.session() as session:
-            self._attach(session, self._versions(publication))
+            versions = self._versions(publication)
+            if publication is None:
+                self._settle(versions)
+            self._attach(session, versions)
             if sealed:
                 session.seal()
             yield session
@@ -210,6 +211,7 @@ class Warehouse:
             latest = self.state.latest()
             before = self._recover(latest.tables if latest else {})
             with self.engine.session() as session:
+                self._settle(before)
                 self._attach(session, before)
                 writing = Writing(self, lease, session, self.state.next_batch(), before)
                 try:
@@ -224,9 +226,11 @@ class Warehouse:
         nothing would add a version to its log.
         """
         versions: dict[str, int] = {}
+        asked = {table.name: published[table.name] for table in self.catalogue if table.name in published}
+        ended = self.lake.ended(asked)
         for table in self.catalogue:
             known = published.get(table.name, 0)
-            if table.name in published and self.lake.ends_at(table, known):
+            if table.name in ended:
                 versions[table.name] = known
                 continue
             head = self.lake.create(table)
@@ -243,7 +247,14 @@ class Warehouse:
             versions[table.name] = head
         return versions
 
-    def _attach(self, session: DuckSession, versions: Mapping[str, int]) -> None:
+    def _settle(self, versions: Mapping[str, int]) -> None:
+        """Reads the logs of the newest publication, and has copies of older files dropped."""
+        tables = {table: versions[table.name] for table in self.catalogue if table.name in versions}
+        self.lake.load(tables)
+        live = [file.path for table, version in tables.items() for file in self.lake.files(table, version)]
+        self.lake.near.settle(live)
+
+    def _attach(self, session: Session, versions: Mapping[str, int]) -> None:
         retracted = self.lake.rows(RETRACTIONS, versions.get(RETRACTIONS.name))[0] > 0
         tables = sorted(self.catalogue, key=lambda table: table.name in RETRACTED)
         for table in tables:

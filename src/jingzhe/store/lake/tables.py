@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -15,17 +16,17 @@ from itertools import pairwise
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import DeltaError
-from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
-from pyarrow import fs
 
 from jingzhe.core.errors import LakeError
 from jingzhe.store.catalogue import ARROW, Table
 from jingzhe.store.engine import Source, WrittenFile
 from jingzhe.store.lake.files import LAYER, Layer, LiveFile, live_files, statistics
-from jingzhe.store.places import folder_of, root_of
+from jingzhe.store.near import Direct, Near
+from jingzhe.store.places import Place, folder_of, place_of
 
 _SNAPSHOTS_KEPT = 256
+_UNSEEN = "Nothing was made visible."
 _CONFIGURATION = {
     # Reading a version replays at most this many commits.
     "delta.checkpointInterval": "20",
@@ -56,21 +57,27 @@ class Change:
 
 @dataclass(frozen=True)
 class Lake:
-    """A folder of Delta tables.
+    """Delta tables side by side.
 
     Args:
         root: folder (or URL) in which each table has its own; a folder is made absolute.
-        storage_options: what delta-rs needs to reach an object store.
+        storage_options: how to reach an object store; see :class:`jingzhe.store.bucket.Bucket`.
+        near: the copies that an engine keeps of the files.
     """
 
     root: str
-    storage_options: Mapping[str, str] = field(default_factory=dict)
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    near: Near = field(default_factory=Direct)
+    place: Place = field(init=False, repr=False, compare=False)
     _snapshots: dict[tuple[str, int], tuple[LiveFile, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "root", root_of(self.root))
+        place = place_of(self.root, self.storage_options)
+        object.__setattr__(self, "place", place)
+        object.__setattr__(self, "root", place.root)
+        object.__setattr__(self, "storage_options", dict(place.options))
 
     def folder(self, table: Table) -> str:
         """Returns the folder of a table."""
@@ -78,17 +85,25 @@ class Lake:
 
     def head(self, table: Table) -> int | None:
         """Returns the newest version in the Delta log, published or not; None where the table does not exist."""
-        with _explained(table, "read"):
+        with self._explained(table, "read"):
             if not DeltaTable.is_deltatable(self.folder(table), dict(self.storage_options)):
                 return None
         return self._open(table, None).version()
 
-    def ends_at(self, table: Table, version: int) -> bool:
-        """Tells whether ``version`` is the newest in the Delta log; far quicker than to read the log."""
-        entries = [f"_delta_log/{number:020}.json" for number in (version, version + 1)]
-        with _explained(table, "read"):
-            this, following = self._filesystem(table).get_file_info(entries)
-        return bool(this.type == fs.FileType.File and following.type == fs.FileType.NotFound)
+    def ended(self, versions: Mapping[str, int]) -> frozenset[str]:
+        """Returns the tables whose version is the newest in the Delta log; far quicker than to read the logs.
+
+        Args:
+            versions: by name of the table.
+        """
+        entries = [
+            f"{folder_of(self.root, name)}/_delta_log/{number:020}.json"
+            for name, version in versions.items()
+            for number in (version, version + 1)
+        ]
+        with self._explained(None, "read"):
+            found = iter(self.place.present(entries))
+        return frozenset(name for name in versions if (next(found), next(found)) == (True, False))
 
     def create(self, table: Table) -> int:
         """Creates a table if it is not there; returns its newest version.
@@ -102,7 +117,8 @@ class Lake:
         fields = [(column.name, ARROW[column.type]) for column in table.stored_columns]
         if table.layered:
             fields.append((LAYER, pa.string()))
-        with _explained(table, "created"):
+        with self._explained(table, "created"):
+            self.place.prepare()
             created = DeltaTable.create(
                 self.folder(table),
                 schema=Schema.from_arrow(pa.schema(fields)),
@@ -120,7 +136,7 @@ class Lake:
         found = self._snapshots.get((table.name, version))
         if found is None:
             delta = self._open(table, version)
-            with _explained(table, "read"):
+            with self._explained(table, "read"):
                 found = live_files(table, self.folder(table), pa.table(delta.get_add_actions(flatten=True)))
             while len(self._snapshots) >= _SNAPSHOTS_KEPT:
                 self._snapshots.pop(next(iter(self._snapshots)), None)
@@ -168,7 +184,7 @@ class Lake:
             actions.append(RemoveAction(gone.name, True, now, gone.size_bytes, inside))
         only_overlay = change.replace and table.layered and change.layer == "overlay"
         delta = self._open(table, onto)
-        with _explained(table, "written"):
+        with self._explained(table, "written"):
             delta.create_write_transaction(
                 actions,
                 mode="overwrite" if change.replace else "append",
@@ -182,7 +198,7 @@ class Lake:
     def restore(self, table: Table, version: int) -> int:
         """Takes a table back to an earlier version, as a new version; returns that."""
         delta = self._open(table, None)
-        with _explained(table, "restored"):
+        with self._explained(table, "restored"):
             delta.restore(version)
             delta.update_incremental()
         return delta.version()
@@ -190,40 +206,41 @@ class Lake:
     def checkpoint(self, table: Table, version: int) -> None:
         """Writes a summary of the log up to a version, so that what is before it can go."""
         delta = self._open(table, version)
-        with _explained(table, "summarised"):
+        with self._explained(table, "summarised"):
             delta.create_checkpoint()
 
     def equal(self, table: Table, one: int, other: int) -> bool:
         """Tells whether two versions of a table are made up of the same files."""
         return {file.path for file in self.files(table, one)} == {file.path for file in self.files(table, other)}
 
-    def listed(self, table: Table) -> list[fs.FileInfo]:
+    def load(self, versions: Mapping[Table, int]) -> None:
+        """Reads the logs of tables at versions for :meth:`files` to know, several at once where that is quicker."""
+        unknown = [one for one in versions.items() if (one[0].name, one[1]) not in self._snapshots]
+        if len(unknown) < 2 or self.place.workers == 1:
+            return
+        with ThreadPoolExecutor(self.place.workers) as pool:
+            for _ in pool.map(lambda one: self.files(*one), unknown):
+                pass
+
+    def listed(self, table: Table) -> list[str]:
         """Returns everything that stands in a table's folder, its log included, by path within it."""
-        with _explained(table, "listed"):
-            found: list[fs.FileInfo] = self._filesystem(table).get_file_info(fs.FileSelector("", recursive=True))
-        return found
+        with self._explained(table, "listed"):
+            return self.place.listed(self.folder(table))
 
     def remove(self, table: Table, names: Iterable[str]) -> None:
-        """Removes files from a table's folder, by path within it."""
-        files = self._filesystem(table)
-        with _explained(table, "cleaned"):
-            for name in names:
-                files.delete_file(name)
+        """Removes files from a table's folder, by path within it; those that are not there are passed over."""
+        with self._explained(table, "cleaned"):
+            self.place.remove(f"{self.folder(table)}/{name}" for name in names)
 
-    def _filesystem(self, table: Table) -> fs.FileSystem:
-        return fs.PyFileSystem(DeltaStorageHandler(self.folder(table), dict(self.storage_options)))
+    def discard(self, table: Table, files: Iterable[WrittenFile]) -> None:
+        """Removes files that were written and never committed."""
+        self.remove(table, [_relative(self.folder(table), file.path) for file in files])
 
     def _open(self, table: Table, version: int | None) -> DeltaTable:
-        try:
+        at = "" if version is None else f" at version {version}"
+        with self._explained(table, "read", at, hint="If its files were removed by hand, restore them from a backup."):
             delta = DeltaTable(self.folder(table), version=version, storage_options=dict(self.storage_options))
             stored = [column.name for column in delta.schema().fields]
-        except (DeltaError, OSError, ValueError) as error:
-            at = "" if version is None else f" at version {version}"
-            raise LakeError(
-                f"The table {table.name} cannot be read{at}: {error}",
-                hint="If its files were removed by hand, restore them from a backup.",
-                table=table.name,
-            ) from error
         declared = [*(column.name for column in table.stored_columns), *([LAYER] if table.layered else [])]
         if stored != declared:
             raise LakeError(
@@ -233,17 +250,18 @@ class Lake:
             )
         return delta
 
-
-@contextmanager
-def _explained(table: Table, what: str) -> Iterator[None]:
-    try:
-        yield
-    except (DeltaError, OSError) as error:
-        raise LakeError(
-            f"The table {table.name} cannot be {what}: {error}",
-            hint="Nothing was made visible. Check the free space and the rights on the lake's folder.",
-            table=table.name,
-        ) from error
+    @contextmanager
+    def _explained(self, table: Table | None, what: str, at: str = "", *, hint: str = "") -> Iterator[None]:
+        name = f"table {table.name}" if table else "lake"
+        try:
+            yield
+        except (DeltaError, OSError, ValueError) as error:
+            meaning, place_hint = self.place.reason(error)
+            raise LakeError(
+                f"The {name} cannot be {what}{at}: {meaning}",
+                hint=" ".join(filter(None, (hint if what == "read" else _UNSEEN, place_hint))),
+                table=table.name if table else None,
+            ) from (error if meaning == str(error) else None)
 
 
 def _relative(folder: str, path: str) -> str:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from pyarrow import fs
-
 from jingzhe.core.progress import Progress, Silent
 from jingzhe.store.catalogue import Table
 from jingzhe.store.state import Publication, State
@@ -68,20 +66,16 @@ def _clean(writing: Writing, table: Table, versions: Collection[int]) -> list[st
     """Removes from one table's folder what none of the versions needs; returns the names."""
     lake, head = writing.warehouse.lake, writing.before[table.name]
     needed = {file.name for version in {*versions, head} for file in lake.files(table, version)}
-    names = _names(writing, table)
+    names = lake.listed(table)
     if versions and min(versions) == head and len([name for name in names if name.endswith(".json")]) > _LONG_LOG:
         lake.checkpoint(table, head)
-        names = _names(writing, table)
+        names = lake.listed(table)
     unneeded = [name for name in names if not name.startswith("_") and name not in needed]
     unneeded += _old_log(names, min(versions, default=0))
     # The files were listed while the lease was held for certain: none of them is another writer's.
     writing.lease.check()
     lake.remove(table, unneeded)
     return unneeded
-
-
-def _names(writing: Writing, table: Table) -> list[str]:
-    return [file.path for file in writing.warehouse.lake.listed(table) if file.type == fs.FileType.File]
 
 
 def _old_log(names: list[str], oldest: int) -> list[str]:

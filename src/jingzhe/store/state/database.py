@@ -25,6 +25,7 @@ CONNECT_SECONDS = 4
 LOCK_SECONDS = 30
 
 _FORMS = "Use sqlite:////folder/state.db or postgresql://user:password@host/database."
+_ADDRESS = "Check the URL, that the server runs, and that this account may create tables there."
 # SQLSTATE of PostgreSQL: a lock was not had in time; a deadlock was broken.
 _LOCKED = frozenset({"55P03", "40P01"})
 
@@ -95,7 +96,11 @@ class Database:
                     hint="Nothing was changed; try again when the other work has finished.",
                     database=self.label,
                 ) from error
-            raise StateError(f"The state store cannot be used: {_first_line(error)}", database=self.label) from error
+            raise StateError(
+                f"The state store cannot be used: {_first_line(error)}",
+                hint=_ADDRESS if self.is_postgres else "Check the free space and the rights on its folder.",
+                database=self.label,
+            ) from error
 
 
 def connect(url: str) -> Database:
@@ -118,7 +123,7 @@ def explain_opening(error: Exception, label: str) -> StateError:
     """Returns what to tell people about a store that could not be opened."""
     return StateError(
         f"The state store cannot be opened: {_first_line(error)}",
-        hint="Check the URL, that the server runs, and that this account may create tables there.",
+        hint=_ADDRESS,
         database=label,
     )
 
