@@ -1,0 +1,241 @@
+"""Connected components: of a whole graph at once, and of a batch where no rule stands in the way.
+
+:func:`components` is the batch computation. :func:`plain` finds the observations of a batch whose outcome no rule can
+change (in whatever order they come, everything joins); :func:`settle` computes them with array operations, to the same
+result as :mod:`jingzhe.identity.walking`, which takes the others one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from jingzhe.identity.known import FRESH, Known, Numbers, distinct, pair_of
+from jingzhe.identity.walking import EdgeRow, FirstName
+
+
+def components(nodes: int, a: Numbers, b: Numbers) -> Numbers:
+    """Returns for each node the smallest node that it is connected with.
+
+    Args:
+        nodes: how many there are, numbered from 0.
+        a: one end of each edge.
+        b: the other end.
+    """
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(nodes, nodes))
+    count, labels = connected_components(graph, directed=False)
+    smallest = np.full(count, nodes, np.int64)
+    np.minimum.at(smallest, labels, np.arange(nodes))
+    found: Numbers = smallest[labels]
+    return found
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of keys that a batch shows: each observation's strongest key with each of its others.
+
+    Args:
+        anchor: code of the strongest key of each observation; -1 where it has none.
+        a: anchors of the pairs, in the order of the observations.
+        b: the other keys.
+        row: observation of each pair.
+    """
+
+    anchor: Numbers
+    a: Numbers
+    b: Numbers
+    row: Numbers
+
+
+def pairs_of(matrix: Numbers) -> Pairs:
+    """Returns the pairs of a batch's observations."""
+    if matrix.shape[1] == 0:
+        empty = np.empty(0, np.int64)
+        return Pairs(np.full(len(matrix), -1, np.int64), empty, empty, empty)
+    filled = matrix >= 0
+    anchor = np.where(filled.any(axis=1), matrix[np.arange(len(matrix)), filled.argmax(axis=1)], -1)
+    other = filled & (matrix != anchor[:, None])
+    row, column = np.nonzero(other)
+    return Pairs(anchor, anchor[row], matrix[row, column], row)
+
+
+def plain(known: Known, pairs: Pairs) -> NDArray[np.bool_]:
+    """Tells which observations no rule can touch: nothing that they are connected with follows, is shared or full."""
+    count = len(known.ids)
+    people, place = np.unique(known.root[known.root > 0], return_inverse=True)
+    held = np.flatnonzero(known.root > 0)
+    label = components(count + len(people), np.concatenate([pairs.a, held]), np.concatenate([pairs.b, count + place]))
+    touchy = ~known.strong | known.shared
+    if known.after.any():
+        _, once = np.unique(pair_of(pairs.a, pairs.b), return_index=True)
+        met = np.bincount(pairs.a[once], minlength=count) + np.bincount(pairs.b[once], minlength=count)
+        touchy |= (known.after > 0) & (known.partners + met > known.after)
+    if known.blocked:
+        codes = np.array([(pair >> 32, pair & 0xFFFFFFFF) for pair in known.blocked], np.int64)
+        touchy[codes.ravel()] = True
+    refused = np.zeros(count + len(people), bool)
+    refused[label[:count][touchy]] = True
+    if known.never:
+        refused[label[count:][np.isin(people, np.array(list(known.never), np.int64))]] = True
+    refused |= _full(known, label, people)
+    answer = np.zeros(len(pairs.anchor), bool)
+    held = np.flatnonzero(pairs.anchor >= 0)
+    answer[held] = ~refused[label[pairs.anchor[held]]]
+    return answer
+
+
+def _full(known: Known, label: Numbers, people: Numbers) -> NDArray[np.bool_]:
+    """Returns the components that would have more keys of a kind than one person may have."""
+    count = len(known.ids)
+    full = np.zeros(len(label), bool)
+    for kind, limit in known.limits.items():
+        new = (known.kinds == kind) & (known.person == FRESH)
+        keys = np.bincount(label[:count][new], minlength=len(label))
+        counted = [(person, counts[kind]) for person, counts in known.counts.items() if kind in counts]
+        if counted:
+            who, how_many = np.array(counted, np.int64).T
+            np.add.at(keys, label[count + np.searchsorted(people, who)], how_many)
+        full |= keys > limit
+    return full
+
+
+@dataclass
+class Settled:
+    """What plain observations did.
+
+    Args:
+        homes: person under whom each observation's facts are filed.
+        edges: pairs to note.
+        lost: merges in order: the person that was taken over, and by whom.
+        parent: who stands for those people now.
+        founded: new people, in order.
+        first: observation in which each new key was met, by code.
+        changed: known keys whose row changed, by code, and the observation.
+    """
+
+    homes: Numbers
+    edges: list[EdgeRow]
+    lost: list[tuple[int, int]]
+    parent: dict[int, int]
+    founded: Numbers
+    first: tuple[Numbers, Numbers]
+    changed: tuple[Numbers, Numbers]
+
+
+def settle(known: Known, matrix: Numbers, rows: Numbers, first_name: FirstName, rule: str) -> Settled:
+    """Joins everything that plain observations show; ``known`` gets the people of new keys.
+
+    Args:
+        known: what is known of the keys.
+        matrix: codes of the plain observations' keys; each has one at least.
+        rows: their numbers within the batch.
+        first_name: what new people are called.
+        rule: what joins are called in explanations.
+    """
+    pairs = pairs_of(matrix)
+    first = _first_met(matrix, len(known.ids))
+    new = np.flatnonzero((known.person == FRESH) & (first < len(matrix)))
+    through = _came_through(known, matrix, pairs, first, new)
+    joined = through >= 0
+    lead = np.arange(len(known.ids))
+    lead[new[joined]] = through[joined]
+    while (further := lead[lead]) is not lead and (further != lead).any():
+        lead = further
+    founders = new[~joined]
+    known.person[founders] = known.root[founders] = first_name.of(rows[first[founders]])
+    known.joined[new[joined]] = known.ids[through[joined]]
+    known.person[new], known.root[new] = known.person[lead[new]], known.root[lead[new]]
+
+    inside = pair_of(new[joined], through[joined])
+    shown, once = np.unique(pair_of(pairs.a, pairs.b), return_index=True)
+    unseen = ~_among(shown, known.pairs)
+    partners = np.sort(once[unseen])
+    later = np.sort(once[unseen & ~_among(shown, np.sort(inside))])
+    changed = _count_partners(known, pairs, partners, new)
+    edges, lost, parent = _unite(known, pairs.a[later], pairs.b[later], rows[pairs.row[later]], rule)
+    homes = known.person[pairs.anchor]
+    last = np.zeros(len(known.ids), np.int64)
+    last[pairs.a[partners]] = rows[pairs.row[partners]]
+    np.maximum.at(last, pairs.b[partners], rows[pairs.row[partners]])
+    return Settled(
+        homes, edges, lost, parent, known.person[founders], (new, rows[first[new]]), (changed, last[changed])
+    )
+
+
+def _among(numbers: Numbers, ordered: Numbers) -> NDArray[np.bool_]:
+    """Tells which numbers stand in ``ordered``."""
+    if not len(ordered):
+        return np.zeros(len(numbers), bool)
+    place = np.minimum(np.searchsorted(ordered, numbers), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[place] == numbers
+    return found
+
+
+def _first_met(matrix: Numbers, keys: int) -> Numbers:
+    """Returns the row in which each key stands first; the number of rows where it stands in none."""
+    first = np.full(keys, len(matrix), np.int64)
+    row, _ = filled = np.nonzero(matrix >= 0)
+    # Backwards, so that the first row is written last.
+    first[matrix[filled][::-1]] = row[::-1]
+    return first
+
+
+def _came_through(known: Known, matrix: Numbers, pairs: Pairs, first: Numbers, new: Numbers) -> Numbers:
+    """Returns the key through which each new key came to its person, -1 for those that found one.
+
+    A new key comes through the strongest of its first observation; that one, where it is new itself, through the first
+    of the others that was known by then.
+    """
+    through = pairs.anchor[first[new]].copy()
+    is_anchor = through == new
+    wanted = np.full(len(matrix), -1, np.int64)
+    known_by_then = (known.person[pairs.b] != FRESH) | (first[pairs.b] < pairs.row)
+    row, b = pairs.row[known_by_then][::-1], pairs.b[known_by_then][::-1]
+    wanted[row] = b
+    through[is_anchor] = wanted[first[new[is_anchor]]]
+    return through
+
+
+def _count_partners(known: Known, pairs: Pairs, chosen: Numbers, new: Numbers) -> Numbers:
+    """Counts the partners of keys that may become shared; returns the known keys whose count changed."""
+    both = np.concatenate([pairs.a[chosen], pairs.b[chosen]])
+    counted = both[known.after[both] > 0]
+    np.add.at(known.partners, counted, 1)
+    is_known = np.ones(len(known.ids), bool)
+    is_known[new] = False
+    return distinct(counted[is_known[counted]])
+
+
+def _top(parent: dict[int, int], person: int) -> int:
+    """Returns who stands for a person, and shortens the way there."""
+    while (above := parent.get(person, person)) != person:
+        parent[person] = person = parent.get(above, above)
+    return person
+
+
+def _unite(
+    known: Known, a: Numbers, b: Numbers, rows: Numbers, rule: str
+) -> tuple[list[EdgeRow], list[tuple[int, int]], dict[int, int]]:
+    """Takes pairs of keys that have people already, in order; the older person takes the other over."""
+    edges: list[EdgeRow] = []
+    lost: list[tuple[int, int]] = []
+    parent: dict[int, int] = {}
+
+    columns = (
+        known.root[a].tolist(), known.root[b].tolist(), known.person[a].tolist(), known.ids[a].tolist(),
+        known.ids[b].tolist(), rows.tolist(),
+    )  # fmt: skip
+    for root_a, root_b, home, id_a, id_b, row in zip(*columns, strict=True):
+        one, other = _top(parent, root_a), _top(parent, root_b)
+        if one == other:
+            edges.append(EdgeRow(home, id_a, id_b, "same", rule, None, None, row))
+            continue
+        kept, gone = (one, other) if one < other else (other, one)
+        parent[gone] = kept
+        lost.append((gone, kept))
+        edges.append(EdgeRow(home, id_a, id_b, "merged", rule, kept, gone, row))
+    return edges, lost, parent

@@ -1,0 +1,323 @@
+"""Decisions of people about people: undo a join, merge two by hand, keep two apart; each with who, when and why.
+
+Undoing blocks the pair of keys that had joined, so the same evidence does not join them again; other evidence may.
+Facts stay filed under the person that they came under, so those of a person who was taken over go back by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from jingzhe.core.clock import Clock
+from jingzhe.core.errors import IdentityError
+from jingzhe.identity import queries
+from jingzhe.identity.keys import Key
+from jingzhe.identity.people import KeyRow, Member, current, find_key, member
+from jingzhe.identity.resolving import next_change, take_turn
+from jingzhe.identity.rules import Rules, load_rules
+from jingzhe.identity.splitting import Part, parts_without
+from jingzhe.identity.writing import Change, move_people, touch
+from jingzhe.store.state import State, bulk, counting
+from jingzhe.store.state import identity_tables as tables
+
+
+class By(NamedTuple):
+    """Who decides, and why; both are kept."""
+
+    who: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision, for the audit.
+
+    Args:
+        change: number of the change to the graph.
+        at: when.
+        who: who decided.
+        action: undo, merge, keep apart, allow again.
+        why: the reason given.
+        details: people and keys.
+    """
+
+    change: int
+    at: datetime
+    who: str
+    action: str
+    why: str
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What undoing did.
+
+    Args:
+        change: number of the change.
+        people: the people there are now in place of the one, the oldest first.
+    """
+
+    change: int
+    people: tuple[int, ...]
+
+
+def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, clock: Clock) -> Undone:
+    """Takes back that pairs of keys belong to one person.
+
+    Args:
+        state: the state store.
+        pairs: keys as sources write them, or the numbers in which :func:`jingzhe.identity.people.explain` gives them.
+        by: who decides, and why.
+        clock: when.
+
+    Returns:
+        the people there are now.
+
+    Raises:
+        IdentityError: the keys are not of one person, or are held together by other evidence too; nothing was changed.
+    """
+    rows = [(_key(state, a), _key(state, b)) for a, b in pairs]
+    rules = load_rules(state)
+    with state.writing() as connection:
+        take_turn(connection)
+        homes = {current(connection, row.person_id) for pair in rows for row in pair}
+        if len(homes) != 1:
+            raise IdentityError("These keys are not of one person", people=sorted(homes))
+        found = member(connection, homes.pop())
+        apart = {frozenset((a.key_id, b.key_id)) for a, b in rows}
+        blocked = {
+            frozenset(row) for row in bulk.select(connection, queries.BLOCKED, list(found.keys)) if row[1] in found.keys
+        }
+        parts = parts_without(found, apart | blocked, lambda kind: rules.kind(kind).merges)
+        _check_apart(parts, rows)
+        change = next_change(connection)
+        for a, b in rows:
+            _block(connection, a.key_id, b.key_id)
+        people = _write_parts(connection, found, parts, rules, Change(change, clock.now()))
+        details = {"from": found.person_id, "to": people, "keys": [[[*_name(a)], [*_name(b)]] for a, b in rows]}
+        _decide(connection, Decision(change, clock.now(), by.who, "undo", by.why, details))
+    return Undone(change, tuple(people))
+
+
+def _check_apart(parts: list[Part], rows: list[tuple[KeyRow, KeyRow]]) -> None:
+    part_of = {key: number for number, part in enumerate(parts) for key in part.keys}
+    for a, b in rows:
+        if part_of[a.key_id] == part_of[b.key_id]:
+            raise IdentityError(
+                f"{a.kind} and {b.kind} are held together by other evidence as well",
+                hint="Look at the person's joins and undo all that connect the two in one call.",
+                keys=f"{a.kind} {a.value}, {b.kind} {b.value}",
+            )
+
+
+def _write_parts(connection: Connection, found: Member, parts: list[Part], rules: Rules, change: Change) -> list[int]:
+    """Gives every part its person; returns them."""
+    people = []
+    moved: list[tuple[int, int]] = []
+    for part in parts:
+        if part.people:
+            person = min(part.people)
+        else:
+            person = counting.last(connection, counting.PEOPLE) + 1
+            counting.raise_to(connection, counting.PEOPLE, person)
+        people.append(person)
+        moved += [(other, person) for other in sorted(part.people - {person})]
+        for number in part.keys:
+            _rehome(connection, found.keys[number], part, person)
+    everybody = sorted({*found.people, *people})
+    _delete(connection, tables.identity_override.c.old_person, found.people)
+    _delete(connection, tables.identity_anonymous.c.person_id, found.people)
+    for person, part in zip(people, parts, strict=True):
+        if not any(rules.kind(found.keys[number].kind).merges for number in part.keys):
+            bulk.insert(connection, tables.identity_anonymous, ("person_id",), [(person,)])
+    move_people(connection, moved, change)
+    touch(connection, change, everybody)
+    return people
+
+
+def _rehome(connection: Connection, key: KeyRow, part: Part, person: int) -> None:
+    home = key.person_id if key.person_id in part.people else person
+    joined = key.joined_to if key.joined_to in part.keys else None
+    if (home, joined) == (key.person_id, key.joined_to):
+        return
+    table, edge = tables.identity_key, tables.identity_edge
+    connection.execute(sa.update(table).where(table.c.key_id == key.key_id).values(person_id=home, joined_to=joined))
+    filed = (edge.c.person_id == key.person_id) & (edge.c.a == key.key_id)
+    connection.execute(sa.update(edge).where(filed).values(person_id=home))
+
+
+def _delete(connection: Connection, column: sa.Column[Any], numbers: Iterable[int]) -> None:
+    listed = sorted(numbers)
+    for start in range(0, len(listed), 500):
+        connection.execute(sa.delete(column.table).where(column.in_(listed[start : start + 500])))
+
+
+def _block(connection: Connection, a: int, b: int) -> None:
+    _unblock(connection, a, b)
+    bulk.insert(connection, tables.identity_blocked, ("a", "b"), [(a, b), (b, a)])
+
+
+def _unblock(connection: Connection, a: int, b: int) -> None:
+    table = tables.identity_blocked
+    same = ((table.c.a == a) & (table.c.b == b)) | ((table.c.a == b) & (table.c.b == a))
+    connection.execute(sa.delete(table).where(same))
+
+
+def merge(state: State, one: int, other: int, by: By, *, clock: Clock, rule: str = "by hand") -> int:
+    """Makes two people one, whatever the limits say; can be undone like any join.
+
+    Args:
+        state: the state store.
+        one: a person.
+        other: another one.
+        by: who decides, and why.
+        clock: when.
+        rule: what the join is called in explanations.
+
+    Returns:
+        the person who stands for both: the older.
+
+    Raises:
+        IdentityError: they are one already, are kept apart, or one of them has no key.
+    """
+    rules = load_rules(state)
+    with state.writing() as connection:
+        take_turn(connection)
+        return merge_within(connection, rules, (one, other), by, at=clock.now(), rule=rule)
+
+
+def merge_within(
+    connection: Connection, rules: Rules, people: tuple[int, int], by: By, *, at: datetime, rule: str
+) -> int:
+    """Does what :func:`merge` does, within a transaction that has the turn."""
+    first, second = (member(connection, person) for person in people)
+    if first.person_id == second.person_id:
+        raise IdentityError("They are one person already", people=people)
+    kept, lost = sorted((first, second), key=lambda found: found.person_id)
+    if (kept.person_id, lost.person_id) in _kept_apart(connection):
+        raise IdentityError("These two are kept apart by hand", hint="Allow them first.", people=people)
+    # The joining, strongest key of each: what the merge hangs on in explanations.
+    a, b = (_strongest(found, rules) for found in (kept, lost))
+    if not rules.kind(a.kind).merges:
+        a, b = b, a
+    claimed = not rules.kind(b.kind).merges
+    change = next_change(connection)
+    edge = tables.identity_edge
+    connection.execute(
+        sa.delete(edge).where((edge.c.person_id == a.person_id) & (edge.c.a == a.key_id) & (edge.c.b == b.key_id))
+    )
+    gone = current(connection, b.person_id) if claimed else lost.person_id
+    stays = kept.person_id if gone == lost.person_id else lost.person_id
+    connection.execute(
+        sa.insert(edge).values(
+            person_id=a.person_id, a=a.key_id, b=b.key_id, outcome="claimed" if claimed else "merged", rule=rule,
+            kept=stays, lost=gone, seen_us=round(at.timestamp() * 1e6), event="",
+        )
+    )  # fmt: skip
+    _unblock(connection, a.key_id, b.key_id)
+    move_people(connection, [(lost.person_id, kept.person_id)], Change(change, at))
+    named = any(rules.kind(key.kind).merges for found in (kept, lost) for key in found.keys.values())
+    _delete(connection, tables.identity_anonymous.c.person_id, [lost.person_id, *([kept.person_id] if named else [])])
+    touch(connection, Change(change, at), (kept.person_id, lost.person_id))
+    details = {"kept": kept.person_id, "lost": lost.person_id, "rule": rule}
+    _decide(connection, Decision(change, at, by.who, "merge", by.why, details))
+    return kept.person_id
+
+
+def _strongest(found: Member, rules: Rules) -> KeyRow:
+    if not found.keys:
+        raise IdentityError("This person has no key to merge by", person=found.person_id)
+    return max(
+        found.keys.values(),
+        key=lambda key: (rules.kind(key.kind).merges, rules.kind(key.kind).strength, -key.seen_us, key.key_id),
+    )
+
+
+def keep_apart(state: State, one: int, other: int, by: By, *, clock: Clock) -> int:
+    """Says that two people are never to become one, also through others; returns the number of the change.
+
+    Raises:
+        IdentityError: they are one person now: undo that first.
+    """
+    with state.writing() as connection:
+        take_turn(connection)
+        people = sorted((current(connection, one), current(connection, other)))
+        if people[0] == people[1]:
+            raise IdentityError("They are one person now", hint="Undo what joined them first.", person=people[0])
+        change = next_change(connection)
+        if (people[0], people[1]) not in _kept_apart(connection):
+            row = {"person_a": people[0], "person_b": people[1]}
+            connection.execute(sa.insert(tables.identity_never).values(row))
+        _decide(connection, Decision(change, clock.now(), by.who, "keep apart", by.why, {"people": people}))
+    return change
+
+
+def allow_again(state: State, one: int, other: int, by: By, *, clock: Clock) -> int:
+    """Takes back :func:`keep_apart`; returns the number of the change.
+
+    Raises:
+        IdentityError: they are not kept apart.
+    """
+    table = tables.identity_never
+    with state.writing() as connection:
+        take_turn(connection)
+        people = {current(connection, one), current(connection, other)}
+        gone = 0
+        for row in connection.execute(sa.select(table)).all():
+            if {current(connection, row.person_a), current(connection, row.person_b)} == people:
+                same = (table.c.person_a == row.person_a) & (table.c.person_b == row.person_b)
+                gone += connection.execute(sa.delete(table).where(same)).rowcount
+        if not gone:
+            raise IdentityError("These two are not kept apart", people=(one, other))
+        change = next_change(connection)
+        details = {"people": sorted(people)}
+        _decide(connection, Decision(change, clock.now(), by.who, "allow again", by.why, details))
+    return change
+
+
+def decisions(state: State, *, limit: int = 100) -> list[Decision]:
+    """Returns what people decided about people, the newest first."""
+    newest = sa.select(tables.identity_decision).order_by(tables.identity_decision.c.change.desc()).limit(limit)
+    with state.reading() as connection:
+        return [
+            Decision(row.change, row.decided_at, row.who, row.action, row.why, dict(row.details))
+            for row in connection.execute(newest)
+        ]
+
+
+def _kept_apart(connection: Connection) -> set[tuple[int, int]]:
+    rows = bulk.select(connection, queries.NEVER)
+    return {(min(row), max(row)) for row in rows}
+
+
+def _decide(connection: Connection, decision: Decision) -> None:
+    if not decision.who.strip() or not decision.why.strip():
+        raise IdentityError("A decision needs who decides and why", action=decision.action)
+    connection.execute(
+        sa.insert(tables.identity_decision).values(
+            change=decision.change, decided_at=decision.at, who=decision.who, action=decision.action,
+            why=decision.why, details=decision.details,
+        )
+    )  # fmt: skip
+
+
+def _key(state: State, key: Key | int) -> KeyRow:
+    if isinstance(key, Key):
+        found = find_key(state, key)
+    else:
+        with state.reading() as connection:
+            found = next((KeyRow(*row) for row in bulk.select(connection, queries.KEYS_BY_ID, [key])), None)
+    if found is None:
+        raise IdentityError("This key was never seen", key=f"{key.kind} {key.value}" if isinstance(key, Key) else key)
+    return found
+
+
+def _name(key: KeyRow) -> Key:
+    return Key(key.kind, key.value)

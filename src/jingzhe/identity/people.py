@@ -1,0 +1,185 @@
+"""One person of the identity graph: who they took over, their keys, and everything that joined or did not join."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from jingzhe.core.errors import IdentityError
+from jingzhe.identity import queries
+from jingzhe.identity.keys import Key
+from jingzhe.identity.observations import Coder
+from jingzhe.identity.rules import load_rules, project_salt
+from jingzhe.store.state import State, bulk
+
+
+class KeyRow(NamedTuple):
+    """A key as it is stored."""
+
+    key_id: int
+    kind: str
+    value: str
+    person_id: int
+    joined_to: int | None
+    partners: int
+    shared_us: int | None
+    seen_us: int
+    event: str
+
+
+class Edge(NamedTuple):
+    """A pair of keys as it is stored; see :class:`jingzhe.identity.walking.EdgeRow`."""
+
+    person_id: int
+    a: int
+    b: int
+    outcome: str
+    rule: str
+    kept: int | None
+    lost: int | None
+    seen_us: int
+    event: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """Everything about one person.
+
+    Args:
+        person_id: who they are now.
+        people: everybody whom they took over, and themselves.
+        keys: their keys.
+        edges: pairs that were seen under their keys.
+    """
+
+    person_id: int
+    people: tuple[int, ...]
+    keys: dict[int, KeyRow]
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Join:
+    """Why two keys are, or are not, of one person.
+
+    Args:
+        a: one key; personal values are shown as the hash that is stored.
+        b: the other one.
+        outcome: joined, same, merged, claimed, moved, limit, blocked, never.
+        rule: what let them join.
+        event: the event that showed both.
+        at: when it happened.
+        kept: person who stands for both since, where two became one.
+        lost: person who was taken over.
+        numbers: numbers of the two keys, by which the join can be undone.
+    """
+
+    a: Key
+    b: Key
+    outcome: str
+    rule: str
+    event: str
+    at: datetime
+    kept: int | None = None
+    lost: int | None = None
+    numbers: tuple[int, int] = (0, 0)
+
+
+def current(connection: Connection, person: int) -> int:
+    """Returns who a person is now."""
+    rows = bulk.select(connection, queries.NOW, [person])
+    return int(rows[0][1]) if rows else person
+
+
+def member(connection: Connection, person: int) -> Member:
+    """Returns everything about the person that ``person`` is now.
+
+    Raises:
+        IdentityError: nobody has that number.
+    """
+    now = current(connection, person)
+    people = sorted({now, *(row[0] for row in bulk.select(connection, queries.MEMBERS, [now]))})
+    keys = [KeyRow(*row) for row in bulk.select(connection, queries.MEMBER_KEYS, people)]
+    if not keys and len(people) == 1:
+        raise IdentityError("Nobody has this number, or no key leads to them", person=person)
+    edges = tuple(Edge(*row) for row in bulk.select(connection, queries.MEMBER_EDGES, people))
+    return Member(now, tuple(people), {key.key_id: key for key in keys}, edges)
+
+
+def keys_of(state: State, person: int) -> list[KeyRow]:
+    """Returns the keys of a person, the first seen first.
+
+    Raises:
+        IdentityError: nobody has that number.
+    """
+    with state.reading() as connection:
+        return list(member(connection, person).keys.values())
+
+
+def find(state: State, key: Key) -> int | None:
+    """Returns the person whom a key leads to now; None where it leads to nobody.
+
+    Raises:
+        SettingError: there is no such kind of key.
+    """
+    row = find_key(state, key)
+    if row is None or row.shared_us is not None:
+        return None
+    with state.reading() as connection:
+        return current(connection, row.person_id)
+
+
+def find_key(state: State, key: Key) -> KeyRow | None:
+    """Returns a key as it is stored, None where it was never seen or stands for no value."""
+    rules = load_rules(state)
+    with state.writing() as connection:
+        # The first to ask makes the salt.
+        salt = project_salt(state, connection)
+    stored = Coder(rules, salt).stored(key)
+    if stored is None:
+        return None
+    value, number = stored
+    with state.reading() as connection:
+        rows = bulk.select(connection, queries.KEYS_BY_ID, list(range(number, number + 64)))
+    return next((row for row in (KeyRow(*cells) for cells in rows) if row[1:3] == (key.kind, value)), None)
+
+
+def explain(state: State, person: int) -> list[Join]:
+    """Returns why a person's keys are theirs, what merged into them, and what was refused; the oldest first.
+
+    Raises:
+        IdentityError: nobody has that number.
+    """
+    with state.reading() as connection:
+        found = member(connection, person)
+        outside = {edge.b for edge in found.edges} | {key.joined_to for key in found.keys.values() if key.joined_to}
+        rows = bulk.select(connection, queries.KEYS_BY_ID, sorted(outside - set(found.keys)))
+    names = {key.key_id: Key(key.kind, key.value) for key in (*found.keys.values(), *(KeyRow(*row) for row in rows))}
+    noted = {(edge.a, edge.b) for edge in found.edges}
+    joins = [
+        Join(
+            names[key.joined_to],
+            names[key.key_id],
+            "joined",
+            "seen together",
+            key.event,
+            moment(key.seen_us),
+            numbers=(key.joined_to, key.key_id),
+        )
+        for key in found.keys.values()
+        if key.joined_to in names and (key.joined_to, key.key_id) not in noted
+    ]
+    joins += [
+        Join(names[e.a], names[e.b], e.outcome, e.rule, e.event, moment(e.seen_us), e.kept, e.lost, (e.a, e.b))
+        for e in found.edges
+        if e.a in names and e.b in names
+    ]
+    return sorted(joins, key=lambda join: (join.at, join.event, join.a, join.b))
+
+
+def moment(micros: int) -> datetime:
+    """Returns a moment of so many microseconds UTC."""
+    return datetime.fromtimestamp(micros / 1e6, UTC)

@@ -1,0 +1,148 @@
+"""Whose each observation is: a batch in one transaction, read in a few set queries and written back in bulk.
+
+Who resolves takes turns with everybody else who does, so that several processes at once give what one after another
+would. A batch has an id of its caller: resolved a second time, it answers the same and changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from jingzhe.core.clock import Clock
+from jingzhe.core.errors import IdentityError
+from jingzhe.identity import queries
+from jingzhe.identity.known import read_known
+from jingzhe.identity.observations import Coded, Coder, Observations
+from jingzhe.identity.rules import Rules, load_rules, project_salt
+from jingzhe.identity.working import work
+from jingzhe.identity.writing import Batch, Change, write
+from jingzhe.store.state import State, bulk, counting
+from jingzhe.store.state import identity_tables as tables
+
+_CACHE_KB = 65_536
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Whose the observations of a batch are.
+
+    Args:
+        homes: person under whom the facts of each observation are filed; a later merge never changes it, and when a
+            merge is undone the facts are where they belong. 0 where no key could be used.
+        people: who that person is now, merges included.
+        change: number of the change to the graph.
+        new_people: how many people were new.
+        merges: how many people were taken over by another.
+        junk: how many values stood for none.
+        replayed: True where the batch had been resolved before.
+    """
+
+    homes: NDArray[np.int64]
+    people: NDArray[np.int64]
+    change: int
+    new_people: int = 0
+    merges: int = 0
+    junk: int = 0
+    replayed: bool = False
+
+
+def take_turn(connection: Connection) -> None:
+    """Waits until nobody else changes the identity graph; holds until the transaction's end."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(queries.TURN))
+    else:
+        # The default of 2 MB is written and read again many times in one large batch.
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
+
+
+def next_change(connection: Connection) -> int:
+    """Returns the number of the change under way."""
+    change = counting.last(connection, counting.CHANGES) + 1
+    counting.raise_to(connection, counting.CHANGES, change)
+    return change
+
+
+def resolve(
+    state: State,
+    observations: Observations,
+    *,
+    batch_id: str,
+    clock: Clock,
+    rules: Rules | None = None,
+    rule: str = "seen together",
+) -> Resolved:
+    """Says whose each observation is; keys that meet join people as far as the rules allow.
+
+    Args:
+        state: the state store.
+        observations: in the order in which they count.
+        batch_id: of the caller; the same batch again changes nothing.
+        clock: when it is resolved.
+        rules: None for the project's.
+        rule: what joins are called in explanations.
+
+    Returns:
+        for each observation the person to file its facts under, and who that is now.
+
+    Raises:
+        IdentityError: the id was used for another batch.
+        SettingError: a kind of key is not known.
+        BusyError: another process held the store for too long; nothing was changed.
+    """
+    known_rules = rules or load_rules(state)
+    with state.writing() as connection:
+        take_turn(connection)
+        coded = Coder(known_rules, project_salt(state, connection)).encode(observations)
+        content = _content(coded)
+        before = _replayed(connection, batch_id, content)
+        if before is not None:
+            return before
+        known = read_known(connection, coded, known_rules)
+        last_person = counting.last(connection, counting.PEOPLE)
+        done = work(known, coded.matrix, last_person, rule)
+        change, at = next_change(connection), clock.now()
+        write(connection, Batch(coded, observations), known, done, Change(change, at))
+        row = {
+            "batch_id": batch_id, "change": change, "resolved_at": at, "observations": len(observations),
+            "content": content, "homes": zlib.compress(done.homes.tobytes(), 1),
+        }  # fmt: skip
+        connection.execute(sa.insert(tables.identity_batch).values(row))
+    return Resolved(done.homes, done.people, change, done.last_person - last_person, len(done.moved), coded.junk)
+
+
+def _content(coded: Coded) -> str:
+    """Returns a mark of a batch's keys, by which another batch under the same id is noticed."""
+    digest = hashlib.blake2b(coded.natural.tobytes(), digest_size=16)
+    digest.update(coded.matrix.tobytes())
+    return digest.hexdigest()
+
+
+def _replayed(connection: Connection, batch_id: str, content: str) -> Resolved | None:
+    """Returns what a batch that was resolved before gave, with its people as they are now."""
+    table = tables.identity_batch
+    row = connection.execute(sa.select(table).where(table.c.batch_id == batch_id)).first()
+    if row is None:
+        return None
+    if row.content != content:
+        raise IdentityError(
+            "This batch was resolved before with other observations",
+            hint="Give every batch an id of its own, and the same one only to repeat it unchanged.",
+            batch=batch_id,
+        )
+    homes = np.frombuffer(zlib.decompress(row.homes), np.int64)
+    return Resolved(homes, current_people(connection, homes), row.change, replayed=True)
+
+
+def current_people(connection: Connection, homes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns who the people ``homes`` are now."""
+    distinct, places = np.unique(homes, return_inverse=True)
+    moved: dict[int, int] = dict(bulk.select(connection, queries.NOW, distinct.tolist()))
+    now = np.array([moved.get(person, person) for person in distinct.tolist()], np.int64)
+    return now[places] if len(now) else homes

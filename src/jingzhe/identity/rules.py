@@ -1,0 +1,142 @@
+"""The rules of a project: kinds as it wants them, values that never join, the region of its telephone numbers.
+
+They are a document of the state store; every change is a new version, and the defaults stand in code.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Connection
+
+from jingzhe.core.errors import SettingError
+from jingzhe.identity.keys import KINDS, NEVER, NORMALISERS, Kind, base_kind
+from jingzhe.store.state import State, documents
+
+DOCUMENT = ("identity", "rules")
+_SALT = ("identity", "salt")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What may join whom.
+
+    Args:
+        kinds: by name.
+        never: values, in lower case and as normalised, that join nobody whatever their kind.
+        never_of: the same for single kinds, such as a shop's own telephone number.
+        region: ISO 3166 region of telephone numbers without a country code.
+    """
+
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+    never: frozenset[str] = NEVER
+    never_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    region: str = "CN"
+
+    def __post_init__(self) -> None:
+        for kind in self.kinds.values():
+            if kind.normaliser not in NORMALISERS:
+                raise SettingError(
+                    f"There is no way of writing called {kind.normaliser!r}",
+                    hint=f"Use one of: {', '.join(NORMALISERS)}.",
+                    kind=kind.name,
+                )
+            for name in ("single", "shared_after"):
+                limit = getattr(kind, name)
+                if limit is not None and limit < 1:
+                    raise SettingError(f"{name} must be 1 or more, or none at all", kind=kind.name, value=limit)
+
+    @cached_property
+    def never_everywhere(self) -> Mapping[str, frozenset[str]]:
+        """Returns the values that never join, by kind, each way of writing them that a kind has included."""
+        listed = {}
+        for name, kind in self.kinds.items():
+            write = NORMALISERS[kind.normaliser]
+            own = self.never_of.get(name, frozenset())
+            written = {found.lower() for value in own if (found := write(value, self.region))}
+            listed[name] = self.never | own | written
+        return listed
+
+    def kind(self, name: str) -> Kind:
+        """Returns the kind of ``name``; an app behind it is passed over.
+
+        Raises:
+            SettingError: there is none.
+        """
+        found = self.kinds.get(base_kind(name))
+        if found is None:
+            raise SettingError(
+                f"There is no kind of key called {name!r}",
+                hint=f"Known are: {', '.join(sorted(self.kinds))}. Others can be added to the rules.",
+            )
+        return found
+
+    def document(self) -> dict[str, Any]:
+        """Returns the rules in JSON's terms."""
+        return {
+            "kinds": {name: asdict(kind) for name, kind in self.kinds.items()},
+            "never": sorted(self.never),
+            "never_of": {name: sorted(values) for name, values in self.never_of.items()},
+            "region": self.region,
+        }
+
+
+def rules_from(document: Mapping[str, Any]) -> Rules:
+    """Returns the rules that a document says; what it does not mention is as it ships.
+
+    Args:
+        document: ``kinds`` by name, each with the fields that differ from the one that ships; ``never``,
+            ``never_of``, ``region``.
+
+    Raises:
+        SettingError: a field has no meaning or no usable value.
+    """
+    unknown = set(document) - {"kinds", "never", "never_of", "region"}
+    if unknown:
+        raise SettingError(f"The rules have no field {min(unknown)!r}")
+    kinds = dict(KINDS)
+    for name, fields in document.get("kinds", {}).items():
+        basis = kinds.get(name, Kind(base_kind(name), "plain", 50))
+        try:
+            kinds[name] = replace(basis, **{**fields, "name": name})
+        except TypeError as error:
+            raise SettingError("A kind of key has a field that means nothing", kind=name, given=fields) from error
+    return Rules(
+        kinds,
+        frozenset(value.lower() for value in document.get("never", NEVER)),
+        {name: frozenset(v.lower() for v in values) for name, values in document.get("never_of", {}).items()},
+        document.get("region", "CN"),
+    )
+
+
+def load_rules(state: State) -> Rules:
+    """Returns the project's rules, those that ship where it has none."""
+    document = state.document(*DOCUMENT)
+    return rules_from(document.body) if document else Rules()
+
+
+def save_rules(state: State, rules: Rules) -> int:
+    """Keeps rules as the project's; they hold for observations from then on. Returns the number of the version."""
+    return state.put_document(*DOCUMENT, rules.document())
+
+
+def project_salt(state: State, connection: Connection) -> bytes:
+    """Returns the secret under which personal keys are hashed, made the first time; it never changes.
+
+    It is kept in the state store only, never in the lake or in exports.
+
+    Args:
+        state: the store.
+        connection: a transaction that writes.
+    """
+    document = documents.get(connection, *_SALT, None)
+    if document is None:
+        state.put_document(*_SALT, {"salt": secrets.token_hex(32)}, connection=connection)
+        document = documents.get(connection, *_SALT, None)
+    if document is None:
+        raise SettingError("The project's salt cannot be kept")
+    return bytes.fromhex(document.body["salt"])
