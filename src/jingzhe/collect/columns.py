@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jingzhe.collect.values import WHOLE_NUMBERS, DecimalStyle, Reading, TimeStyle, number_of, ordered_parts, time_of
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import LocalSession
 from jingzhe.store.engine.raw import RawFile
 from jingzhe.store.query import Query, Step, one
 
@@ -92,7 +92,7 @@ class Look:
         return None if self.slashed else "iso"
 
 
-def look(session: DuckSession, scan: str, file: RawFile, types: Mapping[str, str]) -> list[Look]:
+def look(session: LocalSession, scan: str, file: RawFile, types: Mapping[str, str]) -> list[Look]:
     """Returns what each column's first values look like, in the order of the columns."""
     casts = ", ".join(f"coalesce(trim(CAST({alias} AS VARCHAR)), '') AS {alias}" for alias in file.aliases)
     quick, local, instant = (getattr(time_of(Reading("v")), part) for part in ("quick", "local", "instant"))
@@ -155,7 +155,7 @@ class DateOrder:
     note: str
 
 
-def date_order(session: DuckSession, scan: str, alias: str) -> DateOrder:
+def date_order(session: LocalSession, scan: str, alias: str) -> DateOrder:
     """Returns the order of day and month, from all values of a column."""
     first, second = ordered_parts(alias)
     row = session.run(

@@ -26,14 +26,14 @@ from jingzhe.collect.presets import Preset, find_preset
 from jingzhe.collect.reading import FileRows, ReadPlan, offer_refused, read_files
 from jingzhe.collect.reasons import REASONS
 from jingzhe.collect.report import ImportSummary
-from jingzhe.collect.rows import columns_wanted
+from jingzhe.collect.rows import ROWS, columns_wanted
 from jingzhe.collect.sources import Input, Options, digest, open_source
 from jingzhe.collect.understanding import Understood, Wish, understand
 from jingzhe.collect.values import DecimalStyle, TimeStyle
 from jingzhe.core.errors import ImportRefusedError, SettingError
 from jingzhe.core.progress import Progress, Silent
 from jingzhe.core.text import Text
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import LocalSession, Session
 from jingzhe.store.engine.spill import spill_folder
 from jingzhe.store.facts import QUARANTINE
 from jingzhe.store.warehouse import Warehouse, Writing
@@ -131,13 +131,13 @@ class _Import:
         name = self.wish.source_name or (preset.name if preset else "orders")
         with ThreadPoolExecutor(1, "digest") as pool:
             with self.warehouse.engine.session() as session:
-                inputs = self._open(session, source, preset)
+                inputs = self._open(session.local, source, preset)
                 hashed = pool.submit(digest, inputs)
                 fingerprint = self._fingerprint(inputs, preset, name)
                 repeated = self._repeated(inputs, name, fingerprint, hashed)
                 if repeated is not None:
                     return repeated.again(time.monotonic() - begun)
-                understood = self._understand(session, inputs, preset)
+                understood = self._understand(session.local, inputs, preset)
             files = tuple(given.name for given in inputs)
             reports = tuple(one.report for one in understood)
             summary = ImportSummary(uuid.uuid4().hex[:12], name, files, mappings=reports)
@@ -146,7 +146,7 @@ class _Import:
                 summary = replace(summary, seconds=round(time.monotonic() - begun, 3))
                 return self._publish(writing, summary, fingerprint, hashed.result())
 
-    def _open(self, session: DuckSession, source: str | Path | SqlSource | None, preset: Preset | None) -> list[Input]:
+    def _open(self, session: LocalSession, source: str | Path | SqlSource | None, preset: Preset | None) -> list[Input]:
         if source is None:
             if preset is None or preset.loader is None:
                 raise ImportRefusedError("There is nothing to import", hint="Give a file, a folder or a query.")
@@ -179,7 +179,7 @@ class _Import:
                 return None
         return None
 
-    def _understand(self, session: DuckSession, inputs: Sequence[Input], preset: Preset | None) -> list[Understood]:
+    def _understand(self, session: LocalSession, inputs: Sequence[Input], preset: Preset | None) -> list[Understood]:
         given = {**(preset.mapping if preset else {}), **(self.wish.mapping or {})}
         why = "preset" if preset and not self.wish.mapping else "given"
         wish = Wish(given, why, self.wish.dates or (preset.dates if preset else None),
@@ -191,10 +191,12 @@ class _Import:
         now = self.warehouse.clock.now()
         wanted = columns_wanted(frozenset(name for _, one in files for name in one.readings), self.wish.timezone)
         plan = ReadPlan(wanted, now + _FUTURE_ALLOWED, self.wish.timezone, self.folder)
-        read = read_files(writing.session, files, plan, self.progress)
-        bounds = writing.session.run(queries.bounds(wanted)).to_pylist()[0]
+        here = writing.session.local
+        read = read_files(here, files, plan, self.progress)
+        bounds = here.run(queries.bounds(wanted)).to_pylist()[0]
         rows, left_out = sum(one.count + len(one.rejections) for one in read), 0
         rejected = self._refuse(writing, read, wanted, summary) if bounds["good"] < rows else {}
+        writing.session.take(ROWS)
         if "quarantined" in wanted:
             left_out = take_mended(writing, wanted, {"source": summary.source, "kind": self.wish.key_kind})
             bounds = writing.session.run(queries.bounds(wanted)).to_pylist()[0]
@@ -217,8 +219,9 @@ class _Import:
     ) -> dict[str, int]:
         """Stages the refused rows, and returns how many there are by reason."""
         self.progress.stage("refused rows", None)
-        offer_refused(writing.session, read)
-        writing.session.keep(queries.refused_rows(wanted))
+        offer_refused(writing.session.local, read)
+        writing.session.local.keep(queries.refused_rows(wanted))
+        writing.session.take("refused_rows")
         counts = {row["reason"]: row["rows"] for row in writing.session.run(queries.REFUSED_COUNTS).to_pylist()}
         if self.wish.strict:
             raise ImportRefusedError(
@@ -229,7 +232,7 @@ class _Import:
         writing.append(QUARANTINE, queries.QUARANTINE_ROWS, values)
         return counts
 
-    def _nothing_good(self, summary: ImportSummary, session: DuckSession) -> ImportRefusedError:
+    def _nothing_good(self, summary: ImportSummary, session: Session) -> ImportRefusedError:
         return ImportRefusedError(
             f"None of the {summary.rows} rows can be imported:\n{_first_refused(session)}",
             hint="The columns were taken as follows; say otherwise with --map FIELD=COLUMN.\n"
@@ -268,7 +271,7 @@ def _with_loaded(summary: ImportSummary, loaded: Loaded, unknown: dict[str, int]
     )  # fmt: skip
 
 
-def _first_refused(session: DuckSession) -> str:
+def _first_refused(session: Session) -> str:
     lines = []
     for row in session.run(queries.FIRST_REFUSED).to_pylist():
         place = f"{row['file']}, line {row['line']}"

@@ -36,7 +36,7 @@ def take_mended(writing: Writing, present: tuple[str, ...], values: Mapping[str,
     if "order_id" in present:
         known = queries.known_lines(present)
         session.keep(Step("known_lines", known.sql), values)
-        session.extend(Step(ROWS, "SELECT * FROM known_lines"))
+        session.keep(Step(ROWS, f"SELECT * FROM {ROWS} UNION ALL BY NAME SELECT * FROM known_lines"))
     files = writing.write(QUARANTINE, queries.STILL_OPEN)
     writing.stage(QUARANTINE, files, replace=True)
     return left_out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -45,6 +46,34 @@ def quarantined(warehouse: Warehouse, *, import_id: str = "", reason: str = "") 
         return session.run(query, values)
 
 
+def quarantine_page(
+    warehouse: Warehouse,
+    *,
+    import_id: str = "",
+    reason: str = "",
+    after: tuple[int, str, int] | None = None,
+    limit: int = 100,
+) -> list[dict[str, Any]]:
+    """Returns some refused rows, in order of publication, file and line.
+
+    Args:
+        warehouse: where they are.
+        import_id: of one import only.
+        reason: of one reason only.
+        after: publication, file and line behind which to go on.
+        limit: at most this many.
+
+    Raises:
+        SettingError: there is no such reason.
+    """
+    batch, file, line = after or (-1, "", -1)
+    values = {**_values(import_id, reason), "batch": batch, "file": file, "line": line, "limit": limit}
+    behind = "batch > $batch OR (batch = $batch AND (file > $file OR (file = $file AND line > $line)))"
+    rows = f"SELECT * FROM quarantine WHERE {_WANTED} AND ({behind}) ORDER BY batch, file, line LIMIT $limit"
+    with warehouse.reading() as session:
+        return list(session.run(one("quarantine_page", rows), values).to_pylist())
+
+
 def export_quarantined(warehouse: Warehouse, path: str | Path, *, import_id: str = "", reason: str = "") -> int:
     """Writes refused rows as a CSV file with the columns they came with, to be mended and imported again.
 
@@ -76,10 +105,13 @@ def export_quarantined(warehouse: Warehouse, path: str | Path, *, import_id: str
             wanted,
             Step(
                 "rows_apart",
-                "SELECT unnest(json_keys(parsed)) AS name, generate_subscripts(json_keys(parsed), 1) AS place "
-                f"FROM wanted WHERE {apart}",
+                f"SELECT json_keys(parsed) AS keys, unnest(json_keys(parsed)) AS name FROM wanted WHERE {apart}",
             ),
-            Step("columns", "SELECT name, min(place) AS place FROM rows_apart GROUP BY name ORDER BY place, name"),
+            Step(
+                "columns",
+                "SELECT name, min(list_position(keys, name)) AS place FROM rows_apart GROUP BY name "
+                "ORDER BY place, name",
+            ),
         ),
     )
     with warehouse.reading() as session:

@@ -18,7 +18,7 @@ from jingzhe.collect.understanding import Understood
 from jingzhe.collect.watching import watched
 from jingzhe.core.errors import EngineError, ImportRefusedError
 from jingzhe.core.progress import Progress
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import LocalSession
 from jingzhe.store.engine.raw import Rejection
 from jingzhe.store.query import Step
 
@@ -62,7 +62,7 @@ class ReadPlan:
 
 
 def read_files(
-    session: DuckSession, inputs: Sequence[tuple[Input, Understood]], plan: ReadPlan, progress: Progress
+    session: LocalSession, inputs: Sequence[tuple[Input, Understood]], plan: ReadPlan, progress: Progress
 ) -> list[FileRows]:
     """Reads all files, each with how it was understood, into the kept step of rows, in order."""
     files: list[FileRows] = []
@@ -75,7 +75,7 @@ def read_files(
     return files
 
 
-def _read(session: DuckSession, file: FileRows, plan: RowPlan, copy: Path) -> FileRows:
+def _read(session: LocalSession, file: FileRows, plan: RowPlan, copy: Path) -> FileRows:
     try:
         _fill(session, file, plan)
     except EngineError as error:
@@ -94,7 +94,7 @@ def _read(session: DuckSession, file: FileRows, plan: RowPlan, copy: Path) -> Fi
     return file
 
 
-def _fill(session: DuckSession, file: FileRows, plan: RowPlan) -> None:
+def _fill(session: LocalSession, file: FileRows, plan: RowPlan) -> None:
     session.scan("scan", file.input.raw)
     step = rows_step(plan, "scan")
     values = {"latest": plan.latest}
@@ -102,7 +102,7 @@ def _fill(session: DuckSession, file: FileRows, plan: RowPlan) -> None:
     file.rejections = session.rejections()
 
 
-def offer_refused(session: DuckSession, files: Sequence[FileRows]) -> None:
+def offer_refused(session: LocalSession, files: Sequence[FileRows]) -> None:
     """Offers the engine what it needs to say which rows were refused, where and why."""
     ordinals = session.run(REFUSED_ORDINALS)["ordinal"].to_numpy().astype("int64")
     lines: list[pa.Table] = []

@@ -11,7 +11,7 @@ from jingzhe.collect.mapping import Table, match_columns
 from jingzhe.collect.report import FieldMatch, MappingReport
 from jingzhe.collect.sources import Input
 from jingzhe.collect.values import DecimalStyle, Reading, TimeStyle
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import LocalSession
 
 _STYLES: Mapping[TimeStyle, str] = {
     "compact": "written as digits, such as 20240305",
@@ -51,7 +51,7 @@ class Understood:
     report: MappingReport
 
 
-def understand(session: DuckSession, given: Input, wish: Wish) -> Understood:
+def understand(session: LocalSession, given: Input, wish: Wish) -> Understood:
     """Returns how a file is read.
 
     Raises:
@@ -71,7 +71,7 @@ def understand(session: DuckSession, given: Input, wish: Wish) -> Understood:
     return Understood(readings, _report(given, matches))
 
 
-def _reading(session: DuckSession, kind: str, look_: Look, wish: Wish) -> tuple[Reading, str]:
+def _reading(session: LocalSession, kind: str, look_: Look, wish: Wish) -> tuple[Reading, str]:
     reading = Reading(look_.alias, _plain_type(look_.type), spreadsheet=look_.dotted > 0)
     if kind == "number" and reading.is_text:
         decimal = wish.decimal or look_.decimal

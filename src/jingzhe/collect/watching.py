@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jingzhe.core.progress import Progress, Silent
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import LocalSession
 
 _SECONDS = 0.25
 
 
 @contextmanager
-def watched(session: DuckSession, progress: Progress, total: int | None) -> Iterator[None]:
+def watched(session: LocalSession, progress: Progress, total: int | None) -> Iterator[None]:
     """Advances ``progress`` while the statements within run.
 
     Args:

@@ -67,6 +67,29 @@ class ImportRefusedError(JingzheError):
     code = "import"
 
 
+class RefusedBodyError(JingzheError):
+    """A request to the collector that cannot be taken; nothing of it was kept.
+
+    Args:
+        message: what was wrong.
+        status: of the answer; the client's own rules say whether it sends again.
+        hint: what to do about it.
+        where: named places.
+    """
+
+    code = "refused-body"
+
+    def __init__(self, message: str, *, status: int = 400, hint: str = "", **where: Any) -> None:
+        super().__init__(message, hint=hint, **where)
+        self.status = status
+
+
+class IdentityError(JingzheError):
+    """What was asked of the identity graph cannot be done; nothing was changed."""
+
+    code = "identity"
+
+
 class NoDataError(JingzheError):
     """The question needs data that is not there."""
 

@@ -59,6 +59,51 @@ ITEMS = Table(
     doc="one line of an order, cart or view",
 )
 
+EVENT_DETAILS = Table(
+    "event_details",
+    (
+        Column("event_id", "BIGINT", "the event's; calls that are no behaviour stand here only"),
+        Column("ts", "TIMESTAMPTZ", "when it happened, by the collector's clock"),
+        Column("day", "DATE", "calendar day of ts in the project's time zone"),
+        Column("received_at", "TIMESTAMPTZ", "when it was acknowledged"),
+        Column("person_id", "BIGINT", "whose it is; null for products"),
+        Column("source", "VARCHAR", "name of the source"),
+        Column("call", "VARCHAR", "track, page, screen, identify, group, alias, profile, unbind or item"),
+        Column("sent_name", "VARCHAR", "name as the client wrote it"),
+        Column("client", "VARCHAR", "class of the client's address, never the address"),
+        Column("user_id", "VARCHAR", "id of the account, as the client wrote it"),
+        Column("anonymous_id", "VARCHAR", "id of the browser or device, as the client wrote it"),
+        Column("session_id", "VARCHAR", "session, where the client has them"),
+        Column("channel", "VARCHAR", "pc_web, mobile_web, app, official_account, mini_program, server, till …"),
+        Column("campaign_source", "VARCHAR", "utm_source"),
+        Column("campaign_medium", "VARCHAR", "utm_medium"),
+        Column("campaign_name", "VARCHAR", "utm_campaign"),
+        Column("campaign_term", "VARCHAR", "utm_term"),
+        Column("campaign_content", "VARCHAR", "utm_content"),
+        Column("url", "VARCHAR", "address of the page"),
+        Column("path", "VARCHAR", "path of the page, or name of the screen"),
+        Column("referrer", "VARCHAR", "page before it"),
+        Column("title", "VARCHAR", "title of the page"),
+        Column("device", "VARCHAR", "kind or maker of the device"),
+        Column("device_model", "VARCHAR", "model of the device"),
+        Column("os", "VARCHAR", "operating system"),
+        Column("os_version", "VARCHAR", "its version"),
+        Column("app", "VARCHAR", "name of the app"),
+        Column("app_version", "VARCHAR", "its version"),
+        Column("library", "VARCHAR", "name of the SDK"),
+        Column("locale", "VARCHAR", "language of the client"),
+        Column("time_zone", "VARCHAR", "time zone of the client"),
+        Column("country", "VARCHAR", "country, as the client says"),
+        Column("region", "VARCHAR", "region, as the client says"),
+        Column("city", "VARCHAR", "city, as the client says"),
+        Column("properties", "VARCHAR", "own properties (of identify and profile: traits) as JSON"),
+        BATCH,
+    ),
+    key=("event_id",),
+    sort_by=("person_id", "ts"),
+    doc="one call of an SDK, with where it happened and everything it says; behaviours have a row in events too",
+)
+
 IDENTITIES = Table(
     "identities",
     (
@@ -68,6 +113,7 @@ IDENTITIES = Table(
         BATCH,
     ),
     key=("kind", "value"),
+    sort_by=("person_id",),
     doc="a key by which a source knows a person",
 )
 
@@ -99,4 +145,4 @@ QUARANTINE = Table(
     doc="a row that was refused, and why",
 )
 
-FACTS = (EVENTS, ITEMS, IDENTITIES, RETRACTIONS, QUARANTINE)
+FACTS = (EVENTS, ITEMS, EVENT_DETAILS, IDENTITIES, RETRACTIONS, QUARANTINE)

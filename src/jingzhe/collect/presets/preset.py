@@ -10,9 +10,9 @@ from typing import Any
 from jingzhe.collect.sources import Input
 from jingzhe.collect.values import DecimalStyle, TimeStyle
 from jingzhe.core.text import Text
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import LocalSession
 
-Loader = Callable[[DuckSession, Path], list[Input]]
+Loader = Callable[[LocalSession, Path], list[Input]]
 
 
 @dataclass(frozen=True)

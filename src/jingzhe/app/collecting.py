@@ -1,0 +1,73 @@
+"""Wires collection: the inbox, the drain and whose each call is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jingzhe.app.workspace import Workspace
+from jingzhe.collect.draining import Drain
+from jingzhe.collect.observing import Observed
+from jingzhe.collect.queries import LAST_PERSON
+from jingzhe.collect.seen import Seen
+from jingzhe.core.errors import IdentityError
+from jingzhe.core.settings import Settings
+from jingzhe.identity.observations import KeyColumn, Observations
+from jingzhe.identity.resolving import resolve
+from jingzhe.identity.rules import load_rules
+from jingzhe.store.state import counting
+from jingzhe.store.state.inbox import Inbox
+from jingzhe.store.warehouse import Warehouse
+
+
+def open_inbox(settings: Settings) -> Inbox:
+    """Opens a project's inbox; creates it where it is not there.
+
+    Raises:
+        StateError: it cannot be reached.
+    """
+    return Inbox.open(settings.resolved_inbox_url)
+
+
+@dataclass(frozen=True)
+class People:
+    """Says whose calls are, by the project's identity graph.
+
+    Args:
+        warehouse: of the project.
+    """
+
+    warehouse: Warehouse
+
+    def begin(self) -> None:
+        """Makes sure that numbers which imports gave out are not given out again."""
+        with self.warehouse.reading() as session:
+            last = int(session.run(LAST_PERSON)["person_id"][0].as_py())
+        with self.warehouse.state.writing() as connection:
+            counting.raise_to(connection, counting.PEOPLE, last)
+
+    def resolve(self, seen: Observed) -> NDArray[np.int64]:
+        """Returns the person under whom each call is filed; 0 where its keys are nobody's."""
+        columns = tuple(KeyColumn(kind, values) for kind, values in seen.columns)
+        observations = Observations(columns, seen.at_us, seen.events)
+        state, clock = self.warehouse.state, self.warehouse.clock
+        rules = load_rules(state)
+        try:
+            return resolve(state, observations, batch_id=seen.batch_id, clock=clock, rules=rules).homes
+        except IdentityError:
+            # A drain died after this step, and what is known or how it is read has changed since. Nothing of it was
+            # published, so it counts as seen again.
+            again = f"{seen.batch_id} again {clock.now().isoformat()}"
+            return resolve(state, observations, batch_id=again, clock=clock, rules=rules).homes
+
+
+def drain_of(workspace: Workspace, inbox: Inbox) -> Drain:
+    """Returns what drains a project's inbox; to be kept as long as it is drained again and again."""
+    settings, people = workspace.settings, People(workspace.warehouse)
+    people.begin()
+    return Drain(
+        workspace.warehouse, inbox, people.resolve, settings.timezone, settings.currency or None,
+        Seen(settings.dedupe_days),
+    )  # fmt: skip

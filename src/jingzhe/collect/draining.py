@@ -1,0 +1,228 @@
+"""The drain: from the inbox into the lake, every acknowledged event exactly once whatever dies in between.
+
+The rows that a drain takes are written down as drained in the transaction that publishes their events. Until then
+another drain takes them again, with the same result; from then on nobody takes them, and deleting them is tidying up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from jingzhe.collect import drain_queries as queries
+from jingzhe.collect.naming import names_of
+from jingzhe.collect.normalise import Normalised, Normaliser, Refused
+from jingzhe.collect.observing import NOBODY, Resolve, observed
+from jingzhe.collect.received import Received, unpacked
+from jingzhe.collect.refused_events import quarantine
+from jingzhe.collect.seen import Seen
+from jingzhe.collect.wire.values import zone_named
+from jingzhe.collect.write_keys import list_sources
+from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS
+from jingzhe.store.state.collect_tables import inbox_claim, inbox_drained
+from jingzhe.store.state.inbox import Inbox, Row
+from jingzhe.store.warehouse import Warehouse, Writing
+
+EVENTS_AT_ONCE = 50_000
+_SHOWN_KINDS = ("login", "member")
+"""Keys that the table ``identities`` shows: those by which a business knows its people. Others stay in the state."""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What a drain did.
+
+    Args:
+        rows: of the inbox.
+        requests: that they held.
+        events: that they held.
+        calls: brought into the lake.
+        duplicates: left out because they were known.
+        quarantined: refused, with their reason.
+        publication: number; None where nothing was there.
+        oldest_us: when the oldest of them was received, UTC microseconds.
+        seconds: how long it took.
+    """
+
+    rows: int = 0
+    requests: int = 0
+    events: int = 0
+    calls: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    publication: int | None = None
+    oldest_us: int | None = None
+    seconds: float = 0.0
+
+
+@dataclass
+class Drain:
+    """Drains one project's inbox; keeps what it knows of earlier messages between two runs.
+
+    Args:
+        warehouse: where the facts go.
+        inbox: what is drained.
+        resolve: says whose each call is.
+        zone: IANA zone of the project, in which days begin.
+        currency: ISO 4217 code of amounts that carry none; None where unknown.
+        seen: which messages are known.
+        events_at_once: how many events one publication holds at most, about.
+    """
+
+    warehouse: Warehouse
+    inbox: Inbox
+    resolve: Resolve
+    zone: str = "UTC"
+    currency: str | None = None
+    seen: Seen = field(default_factory=lambda: Seen(7.0))
+    events_at_once: int = EVENTS_AT_ONCE
+    _shown: set[tuple[str, str]] = field(default_factory=set)
+
+    def run(self) -> Drained:
+        """Brings what waits into the lake, up to :attr:`events_at_once`; does nothing where nothing waits.
+
+        Raises:
+            BusyError: another process is writing and did not finish in time.
+            LakeError: a table cannot be written.
+            StateError: state or inbox cannot be reached.
+        """
+        begun = time.perf_counter()
+        self._tidy()
+        rows = self._claimed()
+        if not rows:
+            return Drained()
+        requests = [request for row in rows for request in unpacked(row.payload)]
+        found = self._normaliser().normalise(requests)
+        with self.warehouse.writing("drain of the inbox") as writing:
+            if self._is_drained(rows):
+                # Another drain had claimed the same rows and was quicker.
+                return Drained()
+            done = self._bring(writing, rows, requests, found)
+        self._tidy()
+        return Drained(**{**done, "seconds": time.perf_counter() - begun})
+
+    def _normaliser(self) -> Normaliser:
+        state = self.warehouse.state
+        sources = {one.source_id: one for one in list_sources(state)}
+        return Normaliser(sources, names_of(state), zone_named(self.zone), self.currency)
+
+    # ---- which rows
+
+    def _tidy(self) -> None:
+        """Deletes what is drained from the inbox, then the note that says so."""
+        numbers = self._drained()
+        if not numbers:
+            return
+        self.inbox.delete(numbers)
+        with self.warehouse.state.writing() as connection:
+            connection.execute(sa.delete(inbox_drained).where(inbox_drained.c.number.in_(numbers)))
+
+    def _drained(self) -> list[int]:
+        with self.warehouse.state.reading() as connection:
+            return list(connection.scalars(sa.select(inbox_drained.c.number)))
+
+    def _is_drained(self, rows: Sequence[Row]) -> bool:
+        """Tells whether rows are in the lake, or gone from the inbox because they were."""
+        gone, numbers = set(self._drained()), [row.number for row in rows]
+        return not gone.isdisjoint(numbers) or self.inbox.count(numbers) < len(numbers)
+
+    def _claimed(self) -> list[Row]:
+        """Returns the rows to be drained: those that a drain which died had begun with, else the oldest."""
+        with self.warehouse.state.reading() as connection:
+            before = connection.scalar(sa.select(inbox_claim.c.numbers))
+        if before:
+            rows = self.inbox.rows(before)
+            if rows:
+                return rows
+        rows = self.inbox.take(without=self._drained(), events=self.events_at_once)
+        if rows:
+            with self.warehouse.state.writing() as connection:
+                connection.execute(sa.delete(inbox_claim))
+                claim = {"claim_id": 1, "numbers": [row.number for row in rows]}
+                connection.execute(sa.insert(inbox_claim).values(claim))
+        return rows
+
+    # ---- into the lake
+
+    def _bring(
+        self, writing: Writing, rows: Sequence[Row], requests: Sequence[Received], found: Normalised
+    ) -> dict[str, Any]:
+        now = self.warehouse.clock.now()
+        self.seen.catch_up(writing.session, now, writing.batch - 1)
+        fresh = self.seen.new(found.event_ids)
+        kept = found.only(fresh)
+        homes = self._people(kept, rows)
+        lost = np.fromiter((bool(keys) for keys in kept.keys), bool, len(kept.keys)) & (homes == NOBODY)
+        refused = [*found.refused, *(_nobody(kept.origins[place]) for place in np.flatnonzero(lost).tolist())]
+        good = kept.only(~lost)
+        if good.rows:
+            self._write(writing, good, homes[~lost])
+        numbers = [row.number for row in rows]
+        writing.also(partial(_drained_rows, numbers=numbers, refused=refused, now=now))
+        publication = writing.publish(f"drain of {len(requests)} requests")
+        self.seen.remember(good.event_ids, now, writing.batch)
+        return {
+            "rows": len(rows), "requests": len(requests), "events": len(found.rows) + len(found.refused),
+            "calls": len(good.rows), "duplicates": len(found.rows) - len(kept.rows), "quarantined": len(refused),
+            "publication": publication.seq if publication else None,
+            "oldest_us": min((request.received_us for request in requests), default=None),
+        }  # fmt: skip
+
+    def _people(self, kept: Normalised, rows: Sequence[Row]) -> NDArray[np.int64]:
+        if not kept.rows:
+            return np.zeros(0, np.int64)
+        ids = [row[0] for row in kept.rows]
+        batch_id = f"inbox {rows[0].number}-{rows[-1].number}"
+        return self.resolve(observed(batch_id, kept.keys, [row[1] for row in kept.rows], ids))
+
+    def _write(self, writing: Writing, good: Normalised, homes: NDArray[np.int64]) -> None:
+        session, values = writing.session, {"batch": writing.batch, "zone": self.zone}
+        session.offer("calls", good.table(homes))
+        writing.append(EVENTS, queries.EVENT_ROWS, values)
+        writing.append(EVENT_DETAILS, queries.DETAIL_ROWS, values)
+        if any(good.lines):
+            session.offer("call_lines", good.line_table())
+            writing.append(ITEMS, queries.ITEM_ROWS, values)
+        met = self._met(good, homes)
+        if met is not None:
+            session.offer("met_keys", met)
+            writing.append(IDENTITIES, queries.IDENTITY_ROWS, values)
+
+    def _met(self, good: Normalised, homes: NDArray[np.int64]) -> pa.Table | None:
+        """Returns the keys that this drain has not met before and that the table ``identities`` shows."""
+        people: list[int] = []
+        new: dict[tuple[str, str], None] = {}
+        for keys, person in zip(good.keys, homes.tolist(), strict=True):
+            for key in keys:
+                if key.kind in _SHOWN_KINDS and key not in self._shown and key not in new:
+                    new[key] = None
+                    people.append(person)
+        if not new:
+            return None
+        if len(self._shown) > 2_000_000:
+            self._shown.clear()
+        self._shown.update(new)
+        kinds, texts = [key[0] for key in new], [key[1] for key in new]
+        return pa.table({"person_id": pa.array(people, pa.int64()), "kind": kinds, "value": texts})
+
+
+def _nobody(origin: tuple[Received, bytes]) -> Refused:
+    request, body = origin
+    return Refused(request, body, "junk-customer", "userId", "every id is a placeholder, or belongs to too many")
+
+
+def _drained_rows(connection: Connection, *, numbers: list[int], refused: list[Refused], now: datetime) -> None:
+    """Writes down what is drained and what was refused, in the transaction that publishes."""
+    connection.execute(sa.insert(inbox_drained), [{"number": number} for number in numbers])
+    connection.execute(sa.delete(inbox_claim))
+    quarantine(connection, refused, now)

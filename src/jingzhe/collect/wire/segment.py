@@ -1,0 +1,362 @@
+"""Segment and RudderStack: requests to events, events to calls.
+
+Sources: https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/ and
+https://segment.com/docs/connections/spec/common/; what the SDKs really send was captured from them.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from jingzhe.collect.wire import bodies
+from jingzhe.collect.wire.call import CONTEXT, NO_MONEY, BadCallError, Call, Key, as_text, bad_json, mark
+from jingzhe.collect.wire.channels import channel_of
+from jingzhe.collect.wire.commerce import Order, money_of
+from jingzhe.collect.wire.values import moment_us, sent_us, text
+from jingzhe.core.errors import RefusedBodyError
+
+CALLS = {
+    "t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": "batch",
+    "track": "track", "identify": "identify", "page": "page", "screen": "screen", "group": "group", "alias": "alias",
+    "merge": "alias", "batch": "batch", "import": "batch",
+}  # fmt: skip
+"""The call that the last part of a route says."""
+
+TYPES = frozenset({"track", "identify", "page", "screen", "group", "alias"})
+TRAIT_KEYS = {
+    "email": "email", "phone": "phone", "mobile": "phone", "unionid": "unionid", "unionId": "unionid",
+    "member_id": "member", "memberId": "member", "till_card": "till_card",
+}  # fmt: skip
+"""Traits that are keys of the person, with their kind."""
+
+
+_CACHED_BYTES = 2048
+_PAGE = slice(CONTEXT.index("url"), CONTEXT.index("title") + 1)
+_NO_JSON = Raw(b"")
+_NOTHING = frozenset({b"", b"null", b"{}"})
+
+
+class Checked(NamedTuple):
+    """A request that can be acknowledged.
+
+    Args:
+        body: the events as JSON.
+        events: how many.
+        write_key: from the body; empty where it names none.
+    """
+
+    body: bytes
+    events: int
+    write_key: str
+
+
+class _Batch(Struct, gc=False):
+    batch: list[Raw]
+    writeKey: str | None = None  # noqa: N815 - the protocol's name
+
+
+class _Single(Struct, gc=False):
+    writeKey: str | None = None  # noqa: N815
+
+
+class _Said(Struct, gc=False):
+    """A batch as the worker reads it."""
+
+    batch: list[Raw]
+    sentAt: Any = None  # noqa: N815
+    historical: Any = None
+
+
+class _Library(Struct, gc=False):
+    name: Any = None
+
+
+class _Page(Struct, gc=False):
+    url: Any = None
+    path: Any = None
+    referrer: Any = None
+    title: Any = None
+
+
+class _Campaign(Struct, gc=False):
+    source: Any = None
+    medium: Any = None
+    name: Any = None
+    term: Any = None
+    content: Any = None
+
+
+class _Device(Struct, gc=False):
+    id: Any = None
+    type: Any = None
+    model: Any = None
+
+
+class _Named(Struct, gc=False):
+    name: Any = None
+    version: Any = None
+
+
+class _Place(Struct, gc=False):
+    country: Any = None
+    region: Any = None
+    city: Any = None
+
+
+class _Context(Struct, gc=False):
+    library: _Library | None = None
+    page: _Page | None = None
+    campaign: _Campaign | None = None
+    device: _Device | None = None
+    os: _Named | None = None
+    app: _Named | None = None
+    location: _Place | None = None
+    userAgent: Any = None  # noqa: N815
+    locale: Any = None
+    timezone: Any = None
+    sessionId: Any = None  # noqa: N815
+    traits: Raw = _NO_JSON
+    historical: Any = None
+
+
+class _Event(Struct, gc=False):
+    type: Any = None
+    event: Any = None
+    name: Any = None
+    category: Any = None
+    userId: Any = None  # noqa: N815
+    anonymousId: Any = None  # noqa: N815
+    previousId: Any = None  # noqa: N815
+    messageId: Any = None  # noqa: N815
+    timestamp: Any = None
+    originalTimestamp: Any = None  # noqa: N815
+    sentAt: Any = None  # noqa: N815
+    sessionId: Any = None  # noqa: N815
+    session_id: Any = None
+    channel: Any = None
+    historical: Any = None
+    properties: Raw = _NO_JSON
+    traits: Raw = _NO_JSON
+    context: Raw = _NO_JSON
+
+
+class _Properties(Order, gc=False):
+    """What is read of an event's properties; the whole is kept as it was written."""
+
+    url: Any = None
+    path: Any = None
+    referrer: Any = None
+    title: Any = None
+
+
+_batch = msgspec.json.Decoder(_Batch).decode
+_single = msgspec.json.Decoder(_Single).decode
+_said = msgspec.json.Decoder(_Said).decode
+_context = msgspec.json.Decoder(_Context).decode
+_event = msgspec.json.Decoder(_Event).decode
+_properties = msgspec.json.Decoder(_Properties).decode
+_traits = msgspec.json.Decoder(dict[str, Any]).decode
+_EMPTY_PAGE, _EMPTY_CAMPAIGN, _EMPTY_DEVICE = _Page(), _Campaign(), _Device()
+_EMPTY_NAMED, _EMPTY_PLACE, _EMPTY_CONTEXT = _Named(), _Place(), _Context()
+
+
+def check(data: bytes, call: str, limit: int) -> Checked:
+    """Says whether a request can be acknowledged.
+
+    Args:
+        data: the body as it came.
+        call: what the route says; ``batch`` for many events.
+        limit: how many bytes may come out of a compressed body.
+
+    Raises:
+        RefusedBodyError: it holds no events that could be read, now or later.
+    """
+    body = bodies.plain(data, limit)
+    if not bodies.is_json(body):
+        body = _in_form(body, limit)
+    try:
+        if call == "batch":
+            many = _batch(body)
+            return Checked(body, len(many.batch), many.writeKey or "")
+        return Checked(body, 1, _single(body).writeKey or "")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RefusedBodyError(f"The body is not what {call} sends: {error}", hint="It has to be JSON.") from error
+
+
+def _in_form(body: bytes, limit: int) -> bytes:
+    armoured = bodies.form(body).get("data", "") if body else ""
+    found = bodies.plain(bodies.unarmoured(armoured), limit) if armoured else b""
+    if not bodies.is_json(found):
+        raise RefusedBodyError("The body is neither JSON nor a form with data", hint="It has to be JSON.")
+    return found
+
+
+class Envelope(NamedTuple):
+    """What the request says of all its events.
+
+    Args:
+        call: what the route said.
+        sent_at: from the body or a header.
+        user_agent: from a header.
+        historical: whether times are to be left alone.
+    """
+
+    call: str
+    sent_at: Any
+    user_agent: str
+    historical: bool
+
+
+def events(body: bytes, call: str, sent_at: str, user_agent: str) -> tuple[Envelope, list[bytes]]:
+    """Returns the events of a request that was checked, each as it was written."""
+    if call != "batch":
+        return Envelope(call, sent_at, user_agent, False), [body]
+    said = _said(body)
+    envelope = Envelope("", said.sentAt or sent_at, user_agent, bool(said.historical))
+    return envelope, [bytes(one) for one in said.batch]
+
+
+def decode(raw: bytes, envelope: Envelope) -> Call:
+    """Returns one event as a call.
+
+    Raises:
+        BadCallError: it cannot be a fact; says why.
+    """
+    try:
+        event = _event(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise bad_json(error) from error
+    kind = envelope.call or event.type
+    if not isinstance(kind, str) or kind not in TYPES:
+        raise BadCallError("unknown-call", "type", f"{kind!r} is no call"[:200])
+    around = _around(bytes(event.context), envelope.user_agent)
+    user_id, anonymous_id = text(event.userId), text(event.anonymousId)
+    where, money, own = around.where, NO_MONEY, bytes(event.properties)
+    if kind in {"identify", "group"}:
+        own = _traits_of(event, around)
+    elif own not in _NOTHING:
+        try:
+            properties = _properties(own)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise bad_json(error, "properties") from error
+        where = _with_page(where, properties)
+        money = money_of(properties) if kind == "track" else NO_MONEY
+    keys = _keys(kind, event, around, user_id, anonymous_id)
+    if not keys:
+        raise BadCallError("missing-customer", "userId", "neither userId nor anonymousId")
+    return Call(
+        text(event.messageId) or mark(raw),
+        kind,
+        _name(kind, event),
+        moment_us(event.originalTimestamp or event.timestamp, "timestamp"),
+        sent_us(event.sentAt or envelope.sent_at),
+        bool(envelope.historical or event.historical or around.historical),
+        keys,
+        user_id,
+        anonymous_id,
+        text(event.sessionId or event.session_id) or around.session_id,
+        money,
+        where,
+        as_text(own),
+    )
+
+
+class _Around(NamedTuple):
+    """What a context says, the same for most events of one client."""
+
+    where: tuple[str | None, ...]
+    device_id: str | None
+    session_id: str | None
+    traits: bytes
+    historical: bool
+
+
+def _around(raw: bytes, agent: str) -> _Around:
+    return _around_known(raw, agent) if len(raw) < _CACHED_BYTES else _read_around(raw, agent)
+
+
+def _read_around(raw: bytes, agent: str) -> _Around:
+    try:
+        context = _EMPTY_CONTEXT if raw in _NOTHING else _context(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise bad_json(error, "context") from error
+    device = text(context.device.id) if context.device else None
+    return _Around(
+        _where(context, agent), device, text(context.sessionId), bytes(context.traits), bool(context.historical)
+    )
+
+
+_around_known = lru_cache(maxsize=8192)(_read_around)
+
+
+def _with_page(where: tuple[str | None, ...], own: _Properties) -> tuple[str | None, ...]:
+    """Returns the context with the page that the properties name, where it names none itself."""
+    if own.url is None and own.path is None and own.referrer is None and own.title is None:
+        return where
+    url, path, referrer, title = where[_PAGE]
+    return (
+        *where[: _PAGE.start], url or text(own.url), path or text(own.path), referrer or text(own.referrer),
+        title or text(own.title), *where[_PAGE.stop :],
+    )  # fmt: skip
+
+
+def _traits_of(event: _Event, around: _Around) -> bytes:
+    own = bytes(event.traits)
+    return around.traits if own in _NOTHING else own
+
+
+def _name(kind: str, event: _Event) -> str:
+    if kind == "track":
+        name = text(event.event)
+        if not name:
+            raise BadCallError("missing-event", "event", "a track call needs a name")
+        return name
+    return text(event.name) or ""
+
+
+def _keys(kind: str, event: _Event, around: _Around, user_id: str | None, anonymous_id: str | None) -> tuple[Key, ...]:
+    keys = [Key("login", user_id)] if user_id else []
+    if kind == "identify":
+        keys += _trait_keys(_traits_of(event, around))
+    if kind == "alias":
+        previous = text(event.previousId)
+        if previous and previous != user_id:
+            keys.append(Key("cookie", previous))
+    is_app = kind == "screen" or around.where[0] == "app"
+    if anonymous_id:
+        keys.append(Key("device" if is_app else "cookie", anonymous_id))
+    if around.device_id and around.device_id != anonymous_id:
+        keys.append(Key("device", around.device_id))
+    return tuple(keys)
+
+
+def _trait_keys(raw: bytes) -> list[Key]:
+    if raw in _NOTHING:
+        return []
+    try:
+        traits = _traits(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadCallError("bad-field", "traits", str(error)) from error
+    found = ((kind, text(traits.get(name))) for name, kind in TRAIT_KEYS.items())
+    return [Key(kind, value) for kind, value in found if value]
+
+
+def _where(context: _Context, agent: str) -> tuple[str | None, ...]:
+    """Returns what a context says, in the order of :data:`jingzhe.collect.wire.call.CONTEXT`."""
+    page = context.page or _EMPTY_PAGE
+    campaign = context.campaign or _EMPTY_CAMPAIGN
+    device = context.device or _EMPTY_DEVICE
+    system, app = context.os or _EMPTY_NAMED, context.app or _EMPTY_NAMED
+    place = context.location or _EMPTY_PLACE
+    library = (text(context.library.name) if context.library else None) or ""
+    channel = channel_of(library, text(system.name) or "", text(context.userAgent) or agent)
+    said = (
+        campaign.source, campaign.medium, campaign.name, campaign.term, campaign.content, page.url, page.path,
+        page.referrer, page.title, device.type, device.model, system.name, system.version, app.name, app.version,
+        library, context.locale, context.timezone, place.country, place.region, place.city,
+    )  # fmt: skip
+    return (channel, *(None if value is None else text(value) for value in said))

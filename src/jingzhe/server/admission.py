@@ -1,0 +1,152 @@
+"""Who may send, and how much: write keys, rates, the depth of the inbox, room on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jingzhe.collect.write_keys import Source, key_hash
+from jingzhe.core.errors import JingzheError
+from jingzhe.store.state.inbox import Inbox
+
+_KEYS_SECONDS = 3.0
+_MISSED_SECONDS = 0.25
+_LOOK_SECONDS = 0.5
+_KNOWN_KEYS = 10_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one collector takes.
+
+    Args:
+        body_bytes: of a request as it comes.
+        inflated_bytes: of what a compressed one holds.
+        requests_per_second: of one source; 0 for any number.
+        inbox_bytes: that may wait for the drain.
+        free_bytes: that have to stay free on the disk.
+        retry_seconds: after which a client may try again.
+    """
+
+    body_bytes: int = 4 * 2**20
+    inflated_bytes: int = 16 * 2**20
+    requests_per_second: float = 20_000.0
+    inbox_bytes: int = 4 * 2**30
+    free_bytes: int = 512 * 2**20
+    retry_seconds: int = 10
+
+
+@dataclass
+class _Bucket:
+    """Tokens of one source; it holds a second's worth."""
+
+    tokens: float
+    at: float
+
+
+@dataclass
+class Admission:
+    """Lets requests in.
+
+    Args:
+        inbox: whose depth counts.
+        keys: gives the sources by the hash of their write keys.
+        limits: what is taken.
+        seconds: a clock that nobody sets, for rates.
+    """
+
+    inbox: Inbox
+    keys: Callable[[], Mapping[str, Source]]
+    limits: Limits = field(default_factory=Limits)
+    seconds: Callable[[], float] = time.monotonic
+    closed: str = ""
+    """Why nothing is taken at the moment; empty where it is."""
+    waiting_bytes: int = 0
+    waiting_events: int = 0
+    oldest_us: int | None = None
+    _by_hash: Mapping[str, Source] = field(default_factory=dict)
+    _by_key: dict[str, Source] = field(default_factory=dict)
+    _read_at: float = float("-inf")
+    _buckets: dict[int, _Bucket] = field(default_factory=dict)
+
+    def known(self, key: str) -> Source | None:
+        """Returns the source of a write key that was used lately, None for others."""
+        return self._by_key.get(key)
+
+    async def source(self, key: str) -> Source | None:
+        """Returns the source of a write key, None where no source has it (any more)."""
+        if not key or len(key) > 200:
+            return None
+        hashed = key_hash(key)
+        if hashed not in self._by_hash and self.seconds() - self._read_at > _MISSED_SECONDS:
+            # It may have been made this moment; somebody who guesses cannot make us ask more often than this.
+            await asyncio.to_thread(self.read_keys)
+        known = self._by_hash.get(hashed)
+        if known is not None and len(self._by_key) < _KNOWN_KEYS:
+            self._by_key[key] = known
+        return known
+
+    def read_keys(self) -> None:
+        """Reads the sources anew; a key that was revoked holds no longer."""
+        self._read_at = self.seconds()
+        self._by_hash = self.keys()
+        self._by_key = {}
+
+    def within_rate(self, source: Source) -> bool:
+        """Tells whether a source may send now, and counts the request."""
+        rate = self.limits.requests_per_second
+        if not rate:
+            return True
+        now = self.seconds()
+        bucket = self._buckets.get(source.source_id)
+        if bucket is None:
+            bucket = self._buckets[source.source_id] = _Bucket(rate, now)
+        bucket.tokens = min(rate, bucket.tokens + (now - bucket.at) * rate)
+        bucket.at = now
+        if bucket.tokens < 1.0:
+            return False
+        bucket.tokens -= 1.0
+        return True
+
+    def took(self, size: int) -> None:
+        """Counts what was taken since the inbox was looked at last."""
+        self.waiting_bytes += size
+        if self.waiting_bytes > self.limits.inbox_bytes and not self.closed:
+            self.closed = "the inbox is full"
+
+    def look(self) -> None:
+        """Looks at inbox and disk, and says whether anything is taken until the next look."""
+        try:
+            depth = self.inbox.depth()
+        except JingzheError as error:
+            self.closed = f"the inbox cannot be used: {error.message}"
+            return
+        self.waiting_bytes, self.waiting_events = depth.size_bytes, depth.events
+        self.oldest_us = depth.oldest_us
+        folder = self.inbox.folder
+        if depth.size_bytes > self.limits.inbox_bytes:
+            self.closed = "the inbox is full"
+        elif folder is not None and _free_bytes(folder) < self.limits.free_bytes:
+            self.closed = "the disk is nearly full"
+        else:
+            self.closed = ""
+
+    async def keep_looking(self) -> None:
+        """Looks again and again, until it is cancelled."""
+        while True:
+            await asyncio.to_thread(self.look)
+            if self.seconds() - self._read_at > _KEYS_SECONDS:
+                try:
+                    await asyncio.to_thread(self.read_keys)
+                except JingzheError:
+                    # The store is away for a moment: the keys known hold until it is back.
+                    self._read_at = self.seconds()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,290 @@
+"""The inbox: what was acknowledged and is not in the lake yet, in rows that each hold the requests of one commit.
+
+On SQLite it is a file beside the state store, with one writer that never waits for the worker's transactions. On
+PostgreSQL it is a table of the same database. Which rows are in the lake is written down in the state store, in the
+transaction that publishes them; deleting them here is tidying up and may be late (docs/adr/0009).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import PoolProxiedConnection, event
+from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+
+from jingzhe.core.errors import BusyError, StateError
+from jingzhe.store.state import database as databases
+from jingzhe.store.state.database import Database
+
+metadata = sa.MetaData()
+
+# AUTOINCREMENT: the number of a row that was drained and deleted is never given out again.
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("written_us", sa.BigInteger, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+_WAL_PAGES = 1_000_000
+_CHECKPOINT_WAIT_MS = 20
+_INSERT = "INSERT INTO inbox (requests, events, size_bytes, written_us, payload) VALUES "
+_INSERT_SQLITE = _INSERT + "(?, ?, ?, ?, ?)"
+_INSERT_POSTGRES = _INSERT + "(%s, %s, %s, %s, %s)"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Requests that are committed together.
+
+    Args:
+        requests: how many.
+        events: how many events they hold.
+        written_us: when, UTC microseconds.
+        payload: the requests, packed.
+    """
+
+    requests: int
+    events: int
+    written_us: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the inbox.
+
+    Args:
+        number: grows with every row; never given out twice.
+        events: how many events it holds.
+        payload: the requests, packed.
+    """
+
+    number: int
+    events: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How much waits in the inbox.
+
+    Args:
+        rows: rows.
+        events: events.
+        size_bytes: bytes of payload.
+        oldest_us: when the oldest was written, UTC microseconds; None where nothing waits.
+    """
+
+    rows: int
+    events: int
+    size_bytes: int
+    oldest_us: int | None
+
+
+class Inbox:
+    """The inbox of one project, opened with :meth:`open`; a context manager that closes it.
+
+    May be used from several threads, and by several processes at once.
+
+    Args:
+        database: connections to it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._appending = threading.Lock()
+        self._appender: PoolProxiedConnection | None = None
+
+    @classmethod
+    def open(cls, url: str) -> Inbox:
+        """Opens the inbox at ``url``; creates it where it is not there.
+
+        Args:
+            url: ``sqlite:////folder/inbox.db`` (the folder is created) or ``postgresql://…``.
+
+        Raises:
+            StateError: it cannot be reached.
+        """
+        database = databases.connect(url)
+        if not database.is_postgres:
+            event.listen(database.engine, "connect", _checkpoint_elsewhere)
+        try:
+            with database.reading() as connection:
+                known = sa.inspect(connection).has_table(inbox.name)
+            if not known:
+                _create(database)
+        except SQLAlchemyError as error:
+            database.engine.dispose()
+            raise databases.explain_opening(error, database.label) from error
+        except BaseException:
+            database.engine.dispose()
+            raise
+        return cls(database)
+
+    def __enter__(self) -> Inbox:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections."""
+        with self._appending:
+            if self._appender is not None:
+                self._appender.close()
+                self._appender = None
+        self._database.engine.dispose()
+
+    @property
+    def folder(self) -> Path | None:
+        """Returns the folder of the file, None on a server."""
+        name = self._database.engine.url.database
+        return None if self._database.is_postgres or not name else Path(name).parent
+
+    def append(self, group: Group) -> None:
+        """Makes a group durable: when this returns, it survives the end of the process and of the power.
+
+        Raises:
+            BusyError: another transaction held the inbox for too long.
+            StateError: it cannot be written; nothing was.
+        """
+        values = (group.requests, group.events, len(group.payload), group.written_us, group.payload)
+        if self._database.is_postgres:
+            with self._database.writing() as connection:
+                connection.exec_driver_sql(_INSERT_POSTGRES, values)
+        else:
+            self._append(values)
+
+    def _append(self, values: tuple[int | bytes, ...]) -> None:
+        """Inserts by the driver itself: the toolkit's own way costs as much as ten requests."""
+        with self._appending:
+            try:
+                if self._appender is None:
+                    self._appender = self._database.engine.raw_connection()
+                driver: Any = self._appender.driver_connection
+                driver.execute("BEGIN IMMEDIATE")
+                driver.execute(_INSERT_SQLITE, values)
+                driver.execute("COMMIT")
+            except (sqlite3.Error, SQLAlchemyError) as error:
+                if self._appender is not None:
+                    # Whatever state the connection is in, it is not used again.
+                    self._appender.invalidate()
+                    self._appender = None
+                if "locked" in str(error):
+                    raise BusyError("Another transaction held the inbox for too long", hint="Try again.") from error
+                raise StateError(f"The inbox cannot be written: {error}", database=self._database.label) from error
+
+    def take(self, *, without: Sequence[int] = (), events: int) -> list[Row]:
+        """Returns the oldest rows, in order, up to about a number of events; at least one row where there is any.
+
+        Args:
+            without: numbers of rows that are drained already.
+            events: how many at most, the first row aside.
+        """
+        sizes = sa.select(inbox.c.number, inbox.c.events).order_by(inbox.c.number)
+        gone = frozenset(without)
+        chosen: list[int] = []
+        total = 0
+        with self._database.reading() as connection:
+            for number, held in connection.execute(sizes):
+                if number in gone:
+                    continue
+                if chosen and total + held > events:
+                    break
+                chosen.append(number)
+                total += held
+            return self._rows(connection, chosen)
+
+    def rows(self, numbers: Sequence[int]) -> list[Row]:
+        """Returns rows by number, in order; those that are not there are passed over."""
+        with self._database.reading() as connection:
+            return self._rows(connection, sorted(numbers))
+
+    def count(self, numbers: Sequence[int]) -> int:
+        """Returns how many of these rows are there."""
+        chosen = sa.select(sa.func.count()).where(inbox.c.number.in_(list(numbers)))
+        with self._database.reading() as connection:
+            return int(connection.scalar(chosen) or 0)
+
+    def _rows(self, connection: sa.Connection, numbers: list[int]) -> list[Row]:
+        if not numbers:
+            return []
+        columns = sa.select(inbox.c.number, inbox.c.events, inbox.c.payload)
+        wanted = columns.where(inbox.c.number.between(numbers[0], numbers[-1])).order_by(inbox.c.number)
+        known = frozenset(numbers)
+        found = connection.execute(wanted)
+        return [Row(number, events, bytes(payload)) for number, events, payload in found if number in known]
+
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Deletes rows; those that are not there are passed over."""
+        if not numbers:
+            return
+        low, high = min(numbers), max(numbers)
+        where: Any = inbox.c.number.between(low, high)
+        if high - low + 1 != len(set(numbers)):
+            where = inbox.c.number.in_(list(numbers))
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(inbox).where(where))
+
+    def depth(self) -> Depth:
+        """Returns how much waits."""
+        columns = (
+            sa.func.count(), sa.func.coalesce(sa.func.sum(inbox.c.events), 0),
+            sa.func.coalesce(sa.func.sum(inbox.c.size_bytes), 0), sa.func.min(inbox.c.written_us),
+        )  # fmt: skip
+        with self._database.reading() as connection:
+            rows, events, size, oldest = connection.execute(sa.select(*columns)).one()
+        return Depth(int(rows), int(events), int(size), None if oldest is None else int(oldest))
+
+    def checkpoint(self, *, restart: bool = False) -> None:
+        """Writes SQLite's log into its file; does nothing on PostgreSQL.
+
+        Args:
+            restart: True to begin the log anew, for which writers wait a moment; False to disturb nobody. It is left
+                for another time where somebody reads.
+        """
+        if self._database.is_postgres:
+            return
+        with self._database.engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            if raw is None:
+                raise StateError("The inbox has no connection", database=self._database.label)
+            raw.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT_MS}").close()
+            raw.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if restart else 'PASSIVE'})").close()
+            raw.execute(f"PRAGMA busy_timeout = {databases.LOCK_SECONDS * 1000}").close()
+
+    def log_bytes(self) -> int:
+        """Returns the size of SQLite's log; 0 on PostgreSQL."""
+        name = self._database.engine.url.database
+        if self._database.is_postgres or not name:
+            return 0
+        log = Path(f"{name}-wal")
+        return log.stat().st_size if log.exists() else 0
+
+
+def _create(database: Database) -> None:
+    """Creates the table; a process that does the same at the same moment is no error."""
+    try:
+        with database.writing() as connection:
+            metadata.create_all(connection)
+    except (IntegrityError, ProgrammingError):
+        with database.reading() as connection:
+            if not sa.inspect(connection).has_table(inbox.name):
+                raise
+
+
+def _checkpoint_elsewhere(connection: Any, _record: Any) -> None:
+    # A commit that also has to move the log into the file keeps its requests waiting: a thread does that.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}").close()

@@ -1,0 +1,124 @@
+"""Whatever a client sends is either taken or refused with a reason; nothing else ever comes out."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jingzhe.collect.naming import Names
+from jingzhe.collect.normalise import COLUMNS, Normalised, Normaliser
+from jingzhe.collect.received import Received
+from jingzhe.collect.refusals import EVENT_REASONS
+from jingzhe.collect.wire import segment, sensors
+from jingzhe.collect.write_keys import Source
+from jingzhe.core.errors import RefusedBodyError
+
+LIMIT = 10**6
+NOON_US = 1_772_712_000_000_000
+NORMALISER = Normaliser({1: Source(1, "shop", "any", (), datetime(2026, 3, 5, tzinfo=UTC))}, Names())
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=12)
+    | st.sampled_from(["2026-03-05T12:00:00Z", "track", "\x00", "\ud83d\ude00", "1e999", "0", "-1"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=12,
+)
+SEGMENT_FIELDS = (
+    "type", "event", "userId", "anonymousId", "previousId", "messageId", "timestamp", "originalTimestamp", "sentAt",
+    "properties", "traits", "context", "historical", "name",
+)  # fmt: skip
+SENSORS_FIELDS = (
+    "type", "event", "distinct_id", "original_id", "login_id", "anonymous_id", "identities", "time", "_flush_time",
+    "_track_id", "time_free", "lib", "properties",
+)  # fmt: skip
+KINDS = st.sampled_from(["track", "page", "identify", "alias", "screen", "group", "track_signup", "profile_set"])
+ORDER = ("revenue", "total", "products", "quantity", "price", "order_id", "currency", "$lib", "$is_login_id", "url")
+
+
+def events(fields: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    known = dict.fromkeys(fields, values)
+    known["type"] = KINDS | values
+    known["properties"] = st.dictionaries(st.sampled_from(ORDER), values, max_size=6) | values
+    return st.fixed_dictionaries({}, optional=known)
+
+
+def checked(found: Normalised, count: int) -> None:
+    """Makes sure that every event became a row or has a known reason, and that the columns can be made."""
+    assert len(found.rows) + len(found.refused) == count
+    assert {one.reason for one in found.refused} <= set(EVENT_REASONS)
+    table = found.table(np.ones(len(found.rows), np.int64))
+    assert table.num_rows == len(found.rows)
+    assert set(COLUMNS) < set(table.column_names)
+    for row in table.to_pylist():
+        assert 0 <= row["ts_us"] <= NOON_US
+        assert 0 <= row["event_id"] < 2**63
+        json.loads(row["properties"])
+    assert found.line_table().num_rows == sum(len(lines) for lines in found.lines)
+
+
+def received(protocol: Any, call: str, body: bytes, count: int) -> Received:
+    return Received(1, protocol, call, NOON_US, "", "agent", "loopback", count, body)
+
+
+@settings(deadline=None)
+@given(st.lists(events(SEGMENT_FIELDS), max_size=5))
+def test_segment(batch: list[dict[str, Any]]) -> None:
+    body = json.dumps({"batch": batch, "sentAt": "2026-03-05T12:00:00Z"}).encode()
+    found = segment.check(gzip.compress(body), "batch", LIMIT)
+    checked(NORMALISER.normalise([received("segment", "batch", found.body, found.events)]), len(batch))
+
+
+@settings(deadline=None)
+@given(st.lists(events(SENSORS_FIELDS), min_size=1, max_size=5))
+def test_sensors(batch: list[dict[str, Any]]) -> None:
+    armoured = base64.b64encode(json.dumps(batch).encode())
+    found = sensors.check(b"data_list=" + armoured.replace(b"+", b"%2B"), b"", LIMIT)
+    checked(NORMALISER.normalise([received("sensors", "", found.body, found.events)]), len(batch))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(events(SEGMENT_FIELDS), min_size=1, max_size=3), st.data())
+def test_damaged_bodies(batch: list[dict[str, Any]], data: st.DataObject) -> None:
+    """A byte is changed or lost anywhere: the request is refused, or each of its events is a row or refused."""
+    body = bytearray(json.dumps({"batch": batch}).encode())
+    place = data.draw(st.integers(0, len(body) - 1))
+    body[place : place + data.draw(st.integers(0, 1))] = data.draw(st.binary(max_size=2))
+    for call in ("batch", "track"):
+        with suppress(RefusedBodyError):
+            found = segment.check(bytes(body), call, LIMIT)
+            checked(NORMALISER.normalise([received("segment", call, found.body, found.events)]), found.events)
+
+
+@settings(deadline=None)
+@given(st.integers(50, 900), st.sampled_from(["[", '{"a":']))
+def test_deep_nesting(levels: int, opening: str) -> None:
+    closing = "]" if opening == "[" else "}"
+    deep = opening * levels + "1" + closing * levels
+    body = f'{{"batch":[{{"type":"track","event":"x","userId":"u","properties":{{"a":{deep}}}}}]}}'.encode()
+    found = segment.check(body, "batch", LIMIT)
+    done = NORMALISER.normalise([received("segment", "batch", found.body, found.events)])
+    checked(done, 1)
+    if levels > 62:
+        assert [one.reason for one in done.refused] == ["too-deep"]
+
+
+def test_an_event_that_is_too_large_and_one_with_too_many_properties() -> None:
+    large = {"type": "track", "event": "x", "userId": "u", "properties": {"a": "y" * 600_000}}
+    many = {"type": "track", "event": "x", "userId": "u", "properties": {f"p{i}": i for i in range(2100)}}
+    fine = {"type": "track", "event": "x", "userId": "u", "properties": {"a": ":" * 3000}}
+    body = json.dumps({"batch": [large, many, fine]}).encode()
+    done = NORMALISER.normalise([received("segment", "batch", body, 3)])
+    assert [one.reason for one in done.refused] == ["too-large", "too-many-properties"]
+    assert len(done.rows) == 1

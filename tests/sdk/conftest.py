@@ -1,0 +1,149 @@
+"""A collector of its own process that real SDKs talk to, and what became of their events."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jingzhe.core.clock import SystemClock
+from jingzhe.server.admission import Limits
+from jingzhe.server.serving import Listen, collector, serve
+from jingzhe.store.state import State
+from jingzhe.store.state.inbox import Inbox
+from tests.collect.live import Live, live
+from tests.server.asking import Heard
+from tests.worker.killing import free_port
+
+FOLDER = Path(__file__).parent
+_START_SECONDS = 60
+
+
+def collect(folder: Path, port: int) -> None:
+    """Serves the project in ``folder``."""
+    clock = SystemClock()
+    with (
+        State.open(f"sqlite:///{folder / 'state.db'}", clock=clock) as state,
+        Inbox.open(f"sqlite:///{folder / 'inbox.db'}") as inbox,
+    ):
+        app = collector(state, inbox, clock=clock, limits=Limits(free_bytes=0), log=Heard())
+        serve(app, Listen(port=port))
+
+
+@dataclass
+class Collector:
+    """The collector under test."""
+
+    shop: Live
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def key(self) -> str:
+        return self.shop.write_key
+
+    def arrived(self, user: str, count: int, *, seconds: float = 20.0) -> list[dict[str, Any]]:
+        """Waits until ``count`` calls of a user or browser are in the lake; returns them in order of time."""
+        give_up = time.monotonic() + seconds
+        while True:
+            while self.shop.drain.run().rows:
+                pass
+            found = self.shop.rows(
+                f"SELECT call, sent_name, user_id, anonymous_id, channel, properties, library, name, activity, revenue "
+                f"FROM event_details LEFT JOIN events USING (event_id) "
+                f"WHERE user_id = '{user}' OR anonymous_id = '{user}' OR contains(properties, '{user}') "
+                "ORDER BY event_details.ts, sent_name"
+            )
+            if len(found) >= count or time.monotonic() > give_up:
+                return found
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    folder, port = tmp_path_factory.mktemp("collector"), free_port()
+    with live(folder) as shop:
+        process = multiprocessing.get_context("spawn").Process(target=collect, args=(folder, port))
+        process.start()
+        try:
+            _await(port)
+            yield Collector(shop, port)
+        finally:
+            process.terminate()
+            process.join(30)
+            assert process.exitcode == 0, "the collector did not end well"
+
+
+def _await(port: int) -> None:
+    give_up = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+                return
+        except OSError:
+            assert time.monotonic() < give_up, "the collector did not start"
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """Folder of the SDKs from npm, as package-lock.json pins them; installed once into the user's cache."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("no npm on this machine")
+    lock = (FOLDER / "npm" / "package-lock.json").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jingzhe-tests"
+    folder = cache / f"sdks-{hashlib.sha256(lock).hexdigest()[:12]}"
+    if not (folder / "ready").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(FOLDER / "npm" / name, folder)
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        except subprocess.TimeoutExpired:
+            pytest.skip("npm did not answer in time")
+        if done.returncode:
+            pytest.skip(f"npm cannot install the SDKs: {done.stderr.strip().splitlines()[-1:]}")
+        (folder / "ready").touch()
+    return folder
+
+
+@dataclass
+class Node:
+    """Runs the scripts beside this file."""
+
+    packages: Path
+    server: Collector
+
+    def run(self, script: str, user: str) -> str:
+        given = {"SDKS": f"{self.packages}/", "COLLECTOR": self.server.url, "WRITE_KEY": self.server.key, "WHO": user}
+        command, environment = ["node", str(FOLDER / script)], {**os.environ, **given}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def node(packages: Path, server: Collector) -> Node:
+    return Node(packages, server)
+
+
+def properties(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a call said of itself."""
+    found: dict[str, Any] = json.loads(row["properties"])
+    return found

@@ -1,0 +1,8 @@
+const SensorsAnalytics = require('module').createRequire(process.env.SDKS)('sa-sdk-node');
+const { COLLECTOR, WRITE_KEY, WHO } = process.env;
+const sa = new SensorsAnalytics();
+sa.submitTo({ url: `${COLLECTOR}/sa?project=${WRITE_KEY}`, gzip: true, mode: 'track', timeout: 10000 });
+sa.track(WHO, 'PayOrder', { order_amount: 42 });
+sa.track(WHO, '$pageview', { $url: 'https://s.example/p' });
+sa.profileSet(WHO, { level: 3 });
+setTimeout(() => process.exit(0), 2000);

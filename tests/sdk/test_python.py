@@ -1,0 +1,79 @@
+"""The Python SDKs of Segment, RudderStack and Sensors Data, unmodified."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+
+from tests.sdk.conftest import Collector, properties
+
+pytestmark = pytest.mark.slow
+
+with warnings.catch_warnings():
+    # What these packages are warned of while they are loaded is their makers' business.
+    warnings.simplefilter("ignore")
+    import sensorsanalytics
+    from rudderstack.analytics.client import Client as Rudder
+    from segment.analytics.client import Client as Segment
+
+
+@pytest.mark.parametrize("gzip", [False, True])
+def test_segment(server: Collector, gzip: bool) -> None:
+    user, errors = f"segment-python-{gzip}", []
+    client = Segment(server.key, host=server.url, gzip=gzip, on_error=lambda error, _: errors.append(error))
+    client.identify(user, {"email": f"{user}@example.cn"})
+    client.track(user, "Order Completed", {"order_id": "o1", "revenue": 25.5, "products": [{"product_id": "p"}]})
+    client.page(user, "Docs", "Start", {"path": "/start"})
+    client.screen(user, "Settings")
+    client.alias(f"{user}-before", user)
+    client.group(user, "company")
+    client.shutdown()
+    assert errors == []
+    rows = server.arrived(user, 6)
+    assert sorted(row["call"] for row in rows) == ["alias", "group", "identify", "page", "screen", "track"]
+    order = next(row for row in rows if row["call"] == "track")
+    assert (order["name"], order["activity"], order["revenue"]) == ("order_completed", "purchase", 25.5)
+    assert (order["channel"], order["library"]) == ("server", "analytics-python")
+
+
+@pytest.mark.parametrize("gzip", [False, True])
+def test_rudderstack(server: Collector, gzip: bool) -> None:
+    user, errors = f"rudder-python-{gzip}", []
+    client = Rudder(server.key, host=server.url, gzip=gzip, on_error=lambda error, _: errors.append(error))
+    client.identify(user, {"phone": "13900000001"})
+    client.track(user, "Product Viewed", {"product_id": "p1"})
+    client.flush()
+    client.join()
+    assert errors == []
+    rows = server.arrived(user, 2)
+    assert [(row["call"], row["name"]) for row in sorted(rows, key=lambda row: str(row["call"]))] == [
+        ("identify", None), ("track", "product_viewed"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("consumer", ["default", "batch"])
+def test_sensors(server: Collector, consumer: str) -> None:
+    user, url = f"sensors-python-{consumer}", f"{server.url}/sa?project={server.key}"
+    kinds: dict[str, Any] = {"default": sensorsanalytics.DefaultConsumer, "batch": sensorsanalytics.BatchConsumer}
+    client = sensorsanalytics.SensorsAnalytics(kinds[consumer](url))
+    client.track(user, "PayOrder", {"order_amount": 99.0, "order_id": "o1"}, is_login_id=True)
+    client.track(user, "$pageview", {"$url": "https://s.example/p"}, is_login_id=True)
+    client.profile_set(user, {"level": 3}, is_login_id=True)
+    client.track_signup(user, f"{user}-anonymous")
+    client.close()
+    rows = server.arrived(user, 4)
+    assert sorted(row["call"] for row in rows) == ["identify", "profile", "track", "track"]
+    order = next(row for row in rows if row["sent_name"] == "PayOrder")
+    assert (order["activity"], order["revenue"], order["user_id"]) == ("purchase", 99.0, user)
+    assert properties(order)["order_id"] == "o1"
+
+
+def test_a_wrong_write_key_is_told_to_the_sdk(server: Collector) -> None:
+    errors: list[Any] = []
+    client = Segment("wrong", host=server.url, on_error=lambda error, _: errors.append(error), max_retries=1)
+    client.track("somebody", "x")
+    client.shutdown()
+    assert len(errors) == 1
+    assert "write key" in str(errors[0])

@@ -1,0 +1,117 @@
+"""The worker's round: what came in is in the profiles, the lake stays in few files, failures are tried again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from jingzhe.app.collecting import drain_of, open_inbox
+from jingzhe.app.workspace import Workspace, open_workspace
+from jingzhe.collect.received import Received, packed
+from jingzhe.collect.write_keys import add_source
+from jingzhe.core.clock import FixedClock
+from jingzhe.core.errors import BusyError
+from jingzhe.store.state.inbox import Group, Inbox
+from jingzhe.worker.loop import Cadence, Worker
+from tests.collect.live import NOON, track
+from tests.server.asking import Heard
+
+
+@dataclass
+class Project:
+    workspace: Workspace
+    inbox: Inbox
+    worker: Worker
+    heard: Heard
+    moment: list[float]
+
+    def put(self, *events: dict[str, object]) -> None:
+        body = json.dumps({"batch": events}).encode()
+        us = int(NOON.timestamp() * 1e6)
+        request = Received(1, "segment", "batch", us, "", "", "private", len(events), body)
+        self.inbox.append(Group(1, len(events), us, packed([request])))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    clock, heard = FixedClock(NOON), Heard()
+    with (
+        open_workspace(tmp_path, clock=clock, memory_limit_mb=300, threads=1) as workspace,
+        open_inbox(workspace.settings) as inbox,
+    ):
+        add_source(workspace.warehouse.state, "shop", clock=clock)
+        moment = [0.0]
+        cadence = Cadence(gather_seconds=1000)
+        worker = Worker(workspace, drain_of(workspace, inbox), heard, cadence, lambda: moment[0])
+        yield Project(workspace, inbox, worker, heard, moment)
+
+
+def test_a_purchase_is_in_the_profile_after_one_round(project: Project) -> None:
+    project.put(track(properties={"revenue": 20}))
+    project.worker.round()
+    (profile,) = project.workspace.sql("SELECT purchases, spend FROM profiles").to_pylist()
+    assert (profile["purchases"], profile["spend"]) == (1, 20.0)
+
+
+def test_a_login_joins_what_the_browser_did_before(project: Project) -> None:
+    project.put(track("Product Viewed", userId=None, anonymousId="a1", messageId="1"))
+    project.worker.round()
+    project.put(track("Signed Up", userId="u1", anonymousId="a1", messageId="2"), track(userId="u1", messageId="3"))
+    project.worker.round()
+    people = project.workspace.sql("SELECT DISTINCT person_id FROM events").to_pylist()
+    assert len(people) == 1
+
+
+def test_an_import_and_live_events_never_share_a_number(project: Project, tmp_path: Path) -> None:
+    project.put(track("Product Viewed", userId=None, anonymousId="a1"))
+    project.worker.round()
+    orders = tmp_path / "orders.csv"
+    orders.write_text("customer_id,order_id,date,amount\nc1,o1,2026-03-01,5\nc2,o2,2026-03-02,6\n", "utf-8")
+    project.workspace.import_(orders)
+    project.put(track("Product Viewed", userId=None, anonymousId="a2", messageId="2"))
+    project.worker.round()
+    found = project.workspace.sql("SELECT count(DISTINCT person_id) AS people, count(*) AS events FROM events")
+    assert found.to_pylist() == [{"people": 4, "events": 4}]
+
+
+def test_profiles_are_refreshed_no_more_often_than_told(project: Project) -> None:
+    for number in range(3):
+        project.put(track(messageId=str(number)))
+        project.worker.round()
+    refreshed = [event for event, _ in project.heard.lines if event == "refreshed"]
+    assert len(refreshed) == 1
+    project.moment[0] = 10.0
+    project.worker.round()
+    assert project.workspace.sql("SELECT purchases FROM profiles").to_pylist() == [{"purchases": 3}]
+
+
+def test_only_identities_and_no_events_is_no_failure(project: Project) -> None:
+    project.put({"type": "identify", "userId": "u1"})
+    assert project.worker.round().calls == 1
+    assert [event for event, _ in project.heard.lines] == ["drained"]
+
+
+def test_a_failure_is_told_and_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.put(track())
+    project.worker.cadence = Cadence(drain_seconds=0.0, retry_seconds=0.0)
+    real, left = project.worker.drain.run, [1, 1]
+
+    def sometimes() -> object:
+        if left:
+            left.pop()
+            raise BusyError("somebody else is writing")
+        project.worker.ending.set()
+        return real()
+
+    monkeypatch.setattr(project.worker.drain, "run", sometimes)
+    thread = threading.Thread(target=project.worker.run)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    told = [event for event, _ in project.heard.lines]
+    assert told[:3] == ["work failed and will be tried again"] * 2 + ["drained"]
