@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("btyd", "imports", "refresh", "scale")
+NAMES = ("btyd", "identity", "imports", "people", "refresh", "scale")
 
 
 def main(names: list[str]) -> int:

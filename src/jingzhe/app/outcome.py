@@ -56,6 +56,13 @@ LIST_COLUMNS = (
 """Columns of the list to act on, in order; ``value_at_risk`` is the risk times the spend of the last 365 days."""
 
 
+_MOST_FIRST = "value_at_risk DESC, risk DESC, person_id"
+_BEHIND = (
+    "$after_person IS NULL OR value_at_risk < $after_value OR (value_at_risk = $after_value AND "
+    "(risk < $after_risk OR (risk = $after_risk AND person_id > $after_person)))"
+)
+
+
 def _listing(language_columns: str) -> Query:
     steps = (
         KEYS,
@@ -71,7 +78,7 @@ def _listing(language_columns: str) -> Query:
             "LEFT JOIN years AS y USING (person_id) "
             "WHERE list_contains($states, p.state) AND list_contains($tiers, s.value_tier)",
         ),
-        Step("first", "SELECT * FROM candidates ORDER BY value_at_risk DESC, risk DESC, person_id LIMIT $top"),
+        Step("first", f"SELECT * FROM candidates WHERE {_BEHIND} ORDER BY {_MOST_FIRST} LIMIT $top"),
         Step("worded", f"SELECT *, {language_columns} FROM first"),
         Step(
             "answer",
@@ -89,7 +96,14 @@ def _listing(language_columns: str) -> Query:
 LISTING = _listing(f"{evidence('en')} AS evidence_en, {evidence('zh')} AS evidence_zh")
 
 
-def listed(view: View, *, top: int | None, states: tuple[str, ...], tiers: tuple[str, ...]) -> pa.Table:
+def listed(
+    view: View,
+    *,
+    top: int | None,
+    states: tuple[str, ...],
+    tiers: tuple[str, ...],
+    after: tuple[float, float, int] | None = None,
+) -> pa.Table:
     """Returns the people to act on, those with most value at risk first.
 
     Args:
@@ -97,6 +111,7 @@ def listed(view: View, *, top: int | None, states: tuple[str, ...], tiers: tuple
         top: at most this many; None for all.
         states: which states.
         tiers: which value tiers.
+        after: value at risk, risk and number of the person behind whom to go on; None: from the beginning.
 
     Raises:
         SettingError: there is no such state or tier.
@@ -106,12 +121,16 @@ def listed(view: View, *, top: int | None, states: tuple[str, ...], tiers: tuple
         if unknown:
             raise SettingError(f"There is no {name} {unknown[0]!r}", hint=f"There are: {', '.join(known)}")
     view.session.offer("treatments", treatment_table())
+    value, risk, person = after or (None, None, None)
     values = {
         **evidence_values(view.basis.pack),
         "as_of": view.as_of,
         "year_start": view.as_of - timedelta(days=365),
         "states": list(states),
         "tiers": list(tiers),
+        "after_value": value,
+        "after_risk": risk,
+        "after_person": person,
         "top": top if top is not None else 2**31 - 1,
     }
     return view.session.run(LISTING, values).select(LIST_COLUMNS)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from jingzhe import __version__
-from jingzhe.cli import asking, importing, keeping, showing
-from jingzhe.cli.console import ERR
+from jingzhe.cli import access, asking, importing, keeping, linking, serving, showing
+from jingzhe.cli.console import ASKED, ERR
 from jingzhe.core.errors import BusyError, JingzheError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for part in (showing, importing, asking, keeping):
+for part in (showing, importing, asking, keeping, linking, access, serving):
     part.register(app)
 
 
@@ -35,8 +35,19 @@ def _root(
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_tell_version)
     ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            metavar="URL",
+            help="What runs the queries: duckdb, local[2], spark://host:7077 or sc://host:15002 (JINGZHE_ENGINE).",
+        ),
+    ] = None,
 ) -> None:
     """惊蛰 Jingzhe: who has gone quiet, who is about to, why, and what they are worth."""
+    ASKED.clear()
+    if engine is not None:
+        ASKED["engine"] = engine
 
 
 def run() -> None:
@@ -57,3 +68,7 @@ def run() -> None:
 def _tell(error: JingzheError) -> None:
     ERR.print(f"[bold red]{error.code}[/]", end=" ")
     ERR.print(str(error), markup=False, highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run()

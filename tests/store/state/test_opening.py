@@ -3,10 +3,13 @@ from __future__ import annotations
 import socket
 import sqlite3
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
@@ -14,9 +17,10 @@ from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import StateError
 from jingzhe.store.state import State
 from jingzhe.store.state.database import connect
-from jingzhe.store.state.migrate import migrate, newest
-from jingzhe.store.state.tables import VERSION_TABLE, metadata
+from jingzhe.store.state.migrate import _config, migrate, newest
+from jingzhe.store.state.tables import VERSION_TABLE, document, metadata
 from jingzhe.store.state.version import NEWEST, is_current
+from tests.store.state.conftest import NOON
 from tests.store.state.other_process import Other
 
 
@@ -159,3 +163,46 @@ def test_a_store_that_stays_locked_is_busy(tmp_path: Path, clock: FixedClock, mo
             state.put_document("preset", "shop", {})
         blocker.close()
     assert getattr(caught.value, "code", "") == "busy"
+
+
+def test_processes_that_migrate_an_older_store_at_once_all_succeed(
+    state_url: str, clock: FixedClock, others: tuple[Other, Other]
+) -> None:
+    database = connect(state_url)
+    with database.writing() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        row = {"kind": "preset", "name": "shop", "version": 1, "body": {"a": 1}, "created_at": NOON}
+        connection.execute(sa.insert(document).values(row))
+    assert is_current(database) is (NEWEST == "0001")
+    database.engine.dispose()
+    begin = time.time() + 0.2
+    for other in others:
+        other.tell("open", state_url, str(begin))
+    assert [other.answer() for other in others] == ["done", "done"]
+    with State.open(state_url, clock=clock) as state:
+        kept = state.document("preset", "shop")
+        assert kept is not None
+        assert kept.body == {"a": 1}
+        assert is_current(state._database)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda url: url.replace("/postgres?", "/nowhere?"), "does not exist"),
+        (lambda url: url.replace("postgres@", "nobody:secret@", 1), "nobody"),
+        (lambda _: "postgresql://keeper:secret@store.invalid/jingzhe", "store.invalid"),
+    ],
+    ids=["database", "account", "host"],
+)
+def test_a_wrong_address_is_told_within_seconds(
+    postgres_url: str, clock: FixedClock, change: Callable[[str], str], said: str
+) -> None:
+    begun = time.monotonic()
+    with pytest.raises(StateError, match=said) as caught:
+        State.open(change(postgres_url), clock=clock)
+    assert time.monotonic() - begun < 8
+    assert "Check the URL" in caught.value.hint
+    assert "secret" not in "".join(traceback.format_exception(caught.value))

@@ -1,0 +1,105 @@
+"""What there is to allow, one line each, and the roles that have it. Scopes of API keys are these permissions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from jingzhe.access.errors import RefusedValueError
+from jingzhe.core.text import Text
+
+Role = Literal["owner", "operator", "analyst", "integrator", "auditor"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+ROLE_WORDS: Mapping[Role, Text] = {
+    "owner": Text("Owner: everything, accounts included", "所有者:包括账号在内的全部权限"),
+    "operator": Text("Operator: people, lists and daily work", "运营:客户、名单与日常工作"),
+    "analyst": Text("Analyst: reads people and figures", "分析师:查看客户与数据"),
+    "integrator": Text("Integrator: keys, imports, refused rows", "集成:密钥、导入与被拒数据"),
+    "auditor": Text("Auditor: the trail, accounts and figures; no customers", "审计:审计记录、账号与汇总数据,不看客户"),
+}
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Something that may be allowed.
+
+    Args:
+        name: as routes and scopes call it.
+        roles: who has it.
+        doc: what it allows.
+        for_keys: False where only a person may hold it: a key that leaks must not make more keys or accounts.
+    """
+
+    name: str
+    roles: frozenset[Role]
+    doc: str
+    for_keys: bool = True
+
+
+def _may(name: str, roles: str, doc: str, *, for_keys: bool = True) -> Permission:
+    found = frozenset(role for role in ROLES if role in roles.split())
+    return Permission(name, found, doc, for_keys)
+
+
+PEOPLE_READ = _may("people.read", "owner operator analyst", "one person: profile, scores, timeline, identities")
+PEOPLE_FIND = _may("people.find", "owner operator", "who it is that has a telephone number, a card, a login")
+LISTS_READ = _may("lists.read", "owner operator analyst", "lists of people to act on")
+FIGURES_READ = _may("figures.read", "owner operator analyst auditor", "states, classes, backtests, the report")
+IMPORTS_READ = _may("imports.read", "owner operator analyst integrator auditor", "what was imported, in numbers")
+QUARANTINE_READ = _may("quarantine.read", "owner operator integrator", "refused rows as they came")
+JOBS_READ = _may("jobs.read", "owner operator analyst integrator auditor", "how far long work is")
+JOBS_RUN = _may("jobs.run", "owner operator", "start a refresh, a training, a backtest, a report")
+SETTINGS_READ = _may("settings.read", "owner operator integrator auditor", "settings, secrets masked")
+METRICS_READ = _may("metrics.read", "owner operator integrator auditor", "measurements of the server")
+ACCOUNTS_READ = _may("accounts.read", "owner auditor", "who has an account, and which role")
+ACCOUNTS_WRITE = _may("accounts.write", "owner", "invite, change and disable accounts", for_keys=False)
+KEYS_READ = _may("keys.read", "owner integrator auditor", "which API keys there are; never their secrets")
+KEYS_WRITE = _may("keys.write", "owner integrator", "make and revoke API keys", for_keys=False)
+AUDIT_READ = _may("audit.read", "owner auditor", "the audit trail, and whether it is whole")
+
+PERMISSIONS: Mapping[str, Permission] = {
+    one.name: one
+    for one in (
+        PEOPLE_READ, PEOPLE_FIND, LISTS_READ, FIGURES_READ, IMPORTS_READ, QUARANTINE_READ, JOBS_READ, JOBS_RUN,
+        SETTINGS_READ, METRICS_READ, ACCOUNTS_READ, ACCOUNTS_WRITE, KEYS_READ, KEYS_WRITE, AUDIT_READ,
+    )
+}  # fmt: skip
+"""Every permission by name."""
+
+
+def of_role(role: Role) -> frozenset[str]:
+    """Returns the names of what a role may do.
+
+    >>> sorted(of_role("auditor") & of_role("integrator"))
+    ['imports.read', 'jobs.read', 'keys.read', 'metrics.read', 'settings.read']
+    """
+    return frozenset(one.name for one in PERMISSIONS.values() if role in one.roles)
+
+
+def checked_role(name: str) -> Role:
+    """Returns the role of that name.
+
+    Raises:
+        RefusedValueError: there is none.
+    """
+    for role in ROLES:
+        if role == name:
+            return role
+    raise RefusedValueError(f"There is no role {name!r}", hint=f"Roles: {', '.join(ROLES)}.", field="role")
+
+
+def checked_scopes(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns scopes of a key, each once, in order.
+
+    Raises:
+        RefusedValueError: there is no such permission, a key may not have it, or there are none at all.
+    """
+    scopes = tuple(sorted(set(names)))
+    allowed = [one.name for one in PERMISSIONS.values() if one.for_keys]
+    wrong = [name for name in scopes if name not in allowed]
+    if wrong or not scopes:
+        what = f"A key cannot have the scope {wrong[0]!r}" if wrong else "A key needs at least one scope"
+        raise RefusedValueError(what, hint=f"Scopes: {', '.join(allowed)}.", field="scopes")
+    return scopes

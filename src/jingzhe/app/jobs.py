@@ -1,0 +1,205 @@
+"""Long work that somebody asked for: one after the other, each with a document that says how far it is.
+
+Jobs run in the process that took them. One whose process has ended is told to be interrupted: what it had not
+published is not there, and it may be started again.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from jingzhe.app.workspace import Workspace
+from jingzhe.core.errors import JingzheError, NoDataError, SettingError
+from jingzhe.store.state import Document
+from jingzhe.store.state.processes import Process, is_gone, this_process
+
+JobKind = Literal["update", "train", "backtest", "report"]
+Status = Literal["waiting", "running", "done", "failed", "interrupted"]
+KINDS: tuple[JobKind, ...] = get_args(JobKind)
+KIND = "job"
+_KEPT = 200
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of long work.
+
+    Args:
+        job_id: its name.
+        kind: what is done.
+        status: how far it is.
+        asked_at: when it was asked for.
+        stage: what is being done just now, for people.
+        done_at: when it ended.
+        result: what came out.
+        problem: code of what went wrong, and the sentence for people.
+        options: what was asked for.
+    """
+
+    job_id: str
+    kind: JobKind
+    status: Status
+    asked_at: datetime
+    stage: str = ""
+    done_at: datetime | None = None
+    result: Mapping[str, Any] | None = field(default=None, hash=False)
+    problem: Mapping[str, str] | None = field(default=None, hash=False)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+class Jobs:
+    """The jobs of a project; may be used from several threads. Close it.
+
+    Args:
+        workspace: of the project.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="jingzhe-job")
+        self._lock = threading.Lock()
+        self._stages: dict[str, str] = {}
+        self._process = asdict(this_process())
+
+    def close(self) -> None:
+        """Waits for the job under way; those that wait are not begun."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @property
+    def report_path(self) -> Path:
+        """Returns where the report that was made last stands."""
+        return Path(self._workspace.settings.home) / "reports" / REPORT_FILE
+
+    def start(self, kind: str, options: Mapping[str, Any] | None = None) -> Job:
+        """Asks for a job.
+
+        Args:
+            kind: one of :data:`KINDS`.
+            options: ``cut`` (YYYY-MM-DD) and ``horizon_days`` of a backtest, ``horizon_days`` of a training.
+
+        Raises:
+            SettingError: there is no such kind, or an option is missing or cannot be used.
+        """
+        work = self._work(kind, dict(options or {}))
+        made = Job(f"job_{uuid.uuid4().hex[:12]}", _kind(kind), "waiting", self._now(), options=dict(options or {}))
+        self._write(made)
+        self._pool.submit(self._run, made, work)
+        self._trim()
+        return made
+
+    def get(self, job_id: str) -> Job:
+        """Returns a job.
+
+        Raises:
+            NoDataError: there is none of that name.
+        """
+        document = self._workspace.warehouse.state.document(KIND, job_id)
+        if document is None:
+            raise NoDataError("There is no such job", hint="Only the latest are kept.", job=job_id)
+        return self._job(document)
+
+    def all(self) -> list[Job]:
+        """Returns the jobs that are kept, the latest first."""
+        found = [self._job(document) for document in self._workspace.warehouse.state.documents(KIND)]
+        return sorted(found, key=lambda job: (job.asked_at, job.job_id), reverse=True)
+
+    def latest(self, kind: JobKind) -> Job | None:
+        """Returns the job of a kind that ended well last."""
+        return next((job for job in self.all() if job.kind == kind and job.status == "done"), None)
+
+    def _now(self) -> datetime:
+        return self._workspace.warehouse.clock.now()
+
+    def _work(self, kind: str, options: dict[str, Any]) -> Callable[[Workspace], dict[str, Any]]:
+        horizon = options.get("horizon_days")
+        if kind == "update":
+            return lambda workspace: {"as_of": workspace.update(horizon_days=horizon).isoformat()}
+        if kind == "train":
+            return lambda workspace: {"as_of": workspace.train(horizon_days=horizon).as_of.isoformat()}
+        if kind == "backtest":
+            if options.get("cut") is None:
+                raise SettingError("A backtest needs a cut: the last day that the models see", option="cut")
+            cut = date.fromisoformat(str(options["cut"]))
+            return lambda workspace: dict(workspace.backtest(cut, horizon).to_dict())
+        if kind == "report":
+            return self._report
+        raise SettingError(f"There is no job {kind!r}", hint=f"Jobs: {', '.join(KINDS)}.", option="kind")
+
+    def _report(self, workspace: Workspace) -> dict[str, Any]:
+        self.report_path.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside it and put in its place: nobody reads half a page.
+        made = self.report_path.with_suffix(".new.html")
+        written = workspace.report(made)
+        made.replace(self.report_path)
+        return {"headlines": [{"en": line.en, "zh": line.zh} for line in written.headlines]}
+
+    def _run(self, job: Job, work: Callable[[Workspace], dict[str, Any]]) -> None:
+        self._write(replace(job, status="running"))
+        heard = _Stages(self._stages, job.job_id)
+        try:
+            result = work(replace(self._workspace, progress=heard))
+            ended = replace(job, status="done", done_at=self._now(), result=result)
+        except JingzheError as error:
+            told = {"code": error.code, "detail": error.message, "hint": error.hint}
+            ended = replace(job, status="failed", done_at=self._now(), problem=told)
+        except Exception:
+            # The message is not told: nobody knows what it holds.
+            told = {"code": "internal", "detail": "Something is wrong on this side", "hint": "Tell a keeper."}
+            self._write(replace(job, status="failed", done_at=self._now(), problem=told))
+            raise
+        finally:
+            with self._lock:
+                self._stages.pop(job.job_id, None)
+        self._write(ended)
+
+    def _write(self, job: Job) -> None:
+        body = asdict(job) | {"process": self._process}
+        for name in ("asked_at", "done_at"):
+            body[name] = body[name].isoformat() if body[name] else None
+        self._workspace.warehouse.state.put_document(KIND, job.job_id, body)
+
+    def _job(self, document: Document) -> Job:
+        body = dict(document.body)
+        process = Process(**body.pop("process"))
+        for name in ("asked_at", "done_at"):
+            body[name] = datetime.fromisoformat(body[name]) if body[name] else None
+        job = Job(**body)
+        if job.status in {"waiting", "running"} and is_gone(process):
+            return replace(job, status="interrupted")
+        return replace(job, stage=self._stages.get(job.job_id, ""))
+
+    def _trim(self) -> None:
+        for job in self.all()[_KEPT:]:
+            if job.status not in {"waiting", "running"}:
+                self._workspace.warehouse.state.drop_document(KIND, job.job_id)
+
+
+def _kind(name: str) -> JobKind:
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise SettingError(f"There is no job {name!r}", hint=f"Jobs: {', '.join(KINDS)}.", option="kind")
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Hears what a job is doing."""
+
+    stages: dict[str, str]
+    job_id: str
+
+    def stage(self, name: str, total: int | None = None, unit: str = "rows") -> None:
+        """Notes the stage."""
+        del total, unit
+        self.stages[self.job_id] = name
+
+    def advance(self, done: int) -> None:
+        """Hears how much is done."""
