@@ -9,11 +9,8 @@ import pyarrow.compute as pc
 import pytest
 
 from jingzhe.core.errors import ModelError, NoDataError
-from jingzhe.dormancy import purchasing
 from jingzhe.dormancy.choosing import EDGE
 from jingzhe.dormancy.columns import SCORES
-from jingzhe.dormancy.purchasing import fit_purchase_models, purchase_histories
-from jingzhe.dormancy.queries import KNOWN
 from jingzhe.dormancy.rhythm import clock
 from jingzhe.dormancy.scoring import Models, score, train
 from jingzhe.dormancy.snapshots import Span, know, plan
@@ -21,7 +18,7 @@ from jingzhe.profile.packs import pack
 from jingzhe.store.engine.duck import DuckSession
 from jingzhe.store.query import one
 from tests.dormancy.conftest import FIRST_DAY, PROSPECT, Opened, Tables
-from tests.dormancy.histories import cdnow, items_of, person_days, until
+from tests.dormancy.histories import items_of, person_days, until
 
 GENERAL = pack("general")
 AS_OF = date(2025, 9, 1)
@@ -160,16 +157,3 @@ def test_past_cuts_leave_history_before_and_outcomes_after() -> None:
             for cut in chosen.cuts:
                 assert cut + timedelta(chosen.horizon_days) <= as_of
                 assert (cut - FIRST_DAY).days >= 0.25 * days
-
-
-def test_a_sample_of_many_people_gives_the_parameters_of_all(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(cdnow("full")) as session:
-        know(session, date(1997, 9, 30))
-        table = purchase_histories(session, KNOWN, date(1997, 9, 30))
-    every = fit_purchase_models(table).models["bg_nbd"]
-    monkeypatch.setattr(purchasing, "MOST_FITTED", 8000)
-    sampled = fit_purchase_models(table).models["bg_nbd"]
-    assert sampled.n_people == 8000
-    errors = sampled.standard_errors or {}
-    for name, value in every.parameters.items():
-        assert abs(sampled.parameters[name] - value) < errors[name]

@@ -19,7 +19,8 @@ from jingzhe.profile.queries import all_person_days
 from jingzhe.profile.refresh import Recipe, profiles_as_of
 from jingzhe.profile.status import fixed_clock, states
 from jingzhe.store.catalogue import Catalogue, Table
-from jingzhe.store.engine.duck import DuckEngine, DuckSession
+from jingzhe.store.engine import Session
+from jingzhe.store.engine.duck import DuckEngine
 from jingzhe.store.facts import EVENTS, FACTS, ITEMS, RETRACTIONS
 from jingzhe.store.lake.tables import Lake
 from jingzhe.store.query import one
@@ -178,7 +179,7 @@ def sorted_rows(rows: pa.Table, table: Table) -> list[dict[str, Any]]:
     return sorted(given, key=lambda row: tuple(row[name] for name in table.key))
 
 
-def told(session: DuckSession, happenings: Sequence[Happening], zone: str = "UTC", *, packed: bool = True) -> pa.Table:
+def told(session: Session, happenings: Sequence[Happening], zone: str = "UTC", *, packed: bool = True) -> pa.Table:
     """Makes a session's events, items and person-days those of a history; returns the person-days."""
     session.offer("events", event_rows(happenings, zone))
     session.offer("items", item_rows(happenings, zone))
@@ -188,19 +189,19 @@ def told(session: DuckSession, happenings: Sequence[Happening], zone: str = "UTC
     return days
 
 
-def computed_days(session: DuckSession, zone: str, *, packed: bool = True) -> pa.Table:
+def computed_days(session: Session, zone: str, *, packed: bool = True) -> pa.Table:
     """Everybody's person-days, computed at once."""
     days = session.run(all_person_days(utc=zone == "UTC", packed=packed), {"zone": zone})
     return days.select(PERSON_DAYS.column_names).cast(PERSON_DAYS.arrow_schema)
 
 
-def computed_profiles(session: DuckSession, recipe: Recipe, as_of: date) -> list[dict[str, Any]]:
+def computed_profiles(session: Session, recipe: Recipe, as_of: date) -> list[dict[str, Any]]:
     """Everybody's profile from the session's ``person_days`` and ``items``, computed at once."""
     return sorted_rows(session.run(profiles_as_of(recipe), recipe.values(as_of)), PROFILES)
 
 
 def everything_computed(
-    session: DuckSession, happenings: Sequence[Happening], recipe: Recipe, as_of: date
+    session: Session, happenings: Sequence[Happening], recipe: Recipe, as_of: date
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Person-days and profiles, computed at once and by no warehouse."""
     days = told(session, happenings, recipe.zone)

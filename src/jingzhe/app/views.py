@@ -13,7 +13,7 @@ from jingzhe.dormancy.scoring import Models, score, train
 from jingzhe.profile import rfm
 from jingzhe.profile.movement import keep_people
 from jingzhe.profile.refresh import profiles_as_of
-from jingzhe.store.engine.duck import DuckSession
+from jingzhe.store.engine import Session
 from jingzhe.store.query import Query, Step, one
 from jingzhe.store.warehouse import Warehouse
 
@@ -30,7 +30,7 @@ class View:
         basis: time zone and thresholds of the states.
     """
 
-    session: DuckSession
+    session: Session
     as_of: date
     models: Models
     thresholds: rfm.Thresholds | None
@@ -44,7 +44,7 @@ class View:
         keep_people(self.session, recipe(self.basis, self.models), before, self.thresholds or rfm.NOBODY)
 
 
-def _keep(session: DuckSession, query: Query, values: dict[str, object]) -> None:
+def _keep(session: Session, query: Query, values: dict[str, object]) -> None:
     *before, last = query.steps
     count = Step("counted", f"SELECT count(*) AS rows FROM {last.name}")
     session.run(Query(query.name, (*before, Step(last.name, last.sql, kept=True), count)), values)
@@ -74,7 +74,7 @@ def past_view(warehouse: Warehouse, as_of: date, horizon_days: int, basis: Basis
 _BUYERS = one("any_buyer", "SELECT count(*) AS buyers FROM profiles WHERE last_purchase_day IS NOT NULL")
 
 
-def _with_people(session: DuckSession, models: Models, as_of: date, basis: Basis) -> View:
+def _with_people(session: Session, models: Models, as_of: date, basis: Basis) -> View:
     buyers = session.run(_BUYERS).to_pylist()[0]["buyers"]
     found = None
     if buyers:

@@ -95,6 +95,7 @@ class Workspace:
     def close(self) -> None:
         """Closes the stores."""
         self.warehouse.state.close()
+        self.warehouse.engine.close()
 
     @property
     def pack(self) -> StatePack:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OUT = Console()
 ERR = Console(stderr=True)
 
+ASKED: dict[str, str] = {}
+"""Settings that stand before the command, such as ``--engine``; they win over file and environment."""
+
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of the project (JINGZHE_HOME, else ./jingzhe-data).")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Day at whose end the answer holds, YYYY-MM-DD.")]
 Horizon = Annotated[int | None, typer.Option("--horizon", help="Horizon of the probabilities, days.")]
@@ -79,7 +82,7 @@ class TerminalProgress:
 @contextmanager
 def opened(home: Path | None, **settings: Any) -> Iterator[Workspace]:
     """Opens the project with progress on the terminal."""
-    given = {name: value for name, value in settings.items() if value is not None}
+    given = {**ASKED, **{name: value for name, value in settings.items() if value is not None}}
     with TerminalProgress(ERR) as progress, jingzhe.open(home, **given) as workspace:
         workspace.progress = progress
         yield workspace

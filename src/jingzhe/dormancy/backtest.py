@@ -14,16 +14,18 @@ from jingzhe.core.errors import ModelError, NoDataError
 from jingzhe.core.progress import Progress, Silent
 from jingzhe.dormancy.choosing import BLEND, EDGE, RECENCY, lead_of
 from jingzhe.dormancy.judging import Judgement, judge
-from jingzhe.dormancy.purchasing import purchase_histories, with_predictions
-from jingzhe.dormancy.queries import HISTORIES, KNOWN, OUTCOMES
+from jingzhe.dormancy.purchasing import keep_histories, predict
+from jingzhe.dormancy.queries import DISTINCT_HISTORIES, HISTORIES, KNOWN, OUTCOMES
 from jingzhe.dormancy.scoring import Models, train
-from jingzhe.dormancy.snapshots import Snapshot, feature_batches, forget, span
+from jingzhe.dormancy.snapshots import Snapshot, feature_batches, forget, know, share, span
 from jingzhe.profile.packs import StatePack
 from jingzhe.store.engine import Session
 
 Array = NDArray[np.float64]
 
 DEFAULT = "default"
+MOST_JUDGED = 1_000_000
+"""People above which a fixed share of them is judged on: an AUC of so many has a standard error below .001."""
 
 _NUMBERS = (
     "auc", "auc_expected", "auc_alive", "brier", "calibration_error", "top_decile_lift", "purchases_mae",
@@ -133,14 +135,15 @@ def backtest(
     _check(session, cut, horizon_days, known_until)
     models = train(session, cut, horizon_days, pack, progress=tell)
     tell.stage("comparison")
-    table = purchase_histories(session, KNOWN, cut)
-    session.offer(HISTORIES, with_predictions(models.purchase, table, horizon_days))
+    notes = models.notes + _sampled(session, cut)
+    keep_histories(session, KNOWN, cut)
+    predict(session, models.purchase, horizon_days)
     try:
         batches = list(
             feature_batches(session, models.rhythm, models.purchase, as_of=cut, horizon_days=horizon_days, pack=pack)
         )
     finally:
-        forget(session, HISTORIES)
+        forget(session, HISTORIES, DISTINCT_HISTORIES)
     people = np.concatenate([batch.person_id for batch in batches])
     after = session.run(OUTCOMES, {"as_of": cut, "horizon_days": horizon_days})
     order = np.argsort(people, kind="stable")
@@ -164,8 +167,17 @@ def backtest(
         lead,
         lead_error,
         models.choice.reason,
-        models.notes,
+        notes,
     )
+
+
+def _sampled(session: Session, cut: date) -> tuple[str, ...]:
+    """Leaves a fixed share of the people to be judged on where they are very many; returns what to say of it."""
+    keep, of = share(MOST_JUDGED, span(session, cut).people)
+    if keep >= of:
+        return ()
+    people = know(session, cut, keep=keep, of=of)
+    return (f"Judged on {people} people, a fixed share of {keep} in {of}",)
 
 
 def _probabilities(models: Models, batches: list[Snapshot], name: str | None) -> Array:

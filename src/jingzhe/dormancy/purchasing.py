@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,15 @@ from numpy.typing import NDArray
 
 from jingzhe.core.errors import ModelError
 from jingzhe.dormancy.btyd import BgNbd, MbgNbd, ParetoNbd, PurchaseModel, Summary
-from jingzhe.dormancy.queries import histories
+from jingzhe.dormancy.queries import (
+    COARSE_HISTORIES,
+    DISTINCT_HISTORIES,
+    HISTORIES,
+    HISTORIES_TO_FIT,
+    HISTORY_CELL_COUNT,
+    HISTORY_ROWS,
+    distinct_histories,
+)
 from jingzhe.store.engine import Session
 
 Array = NDArray[np.float64]
@@ -25,8 +34,14 @@ KINDS: Mapping[str, type[BgNbd] | type[MbgNbd] | type[ParetoNbd]] = {
 }
 """The models by the name under which they stand in tables; a new one is one line here."""
 
-MOST_FITTED = 200_000
-"""People above which a systematic sample is fitted to; chance moves its parameters by less than a standard error."""
+KEY = ("frequency", "recency_days", "age_days")
+"""Columns that tell one purchase history from another."""
+
+MOST_CELLS = 200_000
+"""Distinct histories above which similar ones are put together before a model is fitted to them."""
+
+FINENESS = (64, 32, 16, 8, 4)
+"""Cells per factor e of (a week + t_x) and of (a week + silence), from fine to coarse."""
 
 PREFERRED = ("pareto_nbd", "mbg_nbd", "bg_nbd")
 """Which model to build on while none has been compared on data: Pareto/NBD lets people lapse at any moment."""
@@ -71,34 +86,55 @@ class PurchaseModels:
         return cls(models, dict(values["failures"]))
 
 
-def purchase_histories(session: Session, facts: str, as_of: date) -> pa.Table:
-    """Returns the distinct purchase histories of a relation of facts as of ``as_of``.
+def keep_histories(session: Session, facts: str, as_of: date) -> int:
+    """Keeps the distinct purchase histories of a relation of facts as of ``as_of``; returns their number.
 
-    Columns: ``frequency`` (x), ``recency_days`` (t_x), ``age_days`` (T), ``people``; sorted.
+    They stand in the relation :data:`jingzhe.dormancy.queries.DISTINCT_HISTORIES`: ``frequency`` (x),
+    ``recency_days`` (t_x), ``age_days`` (T), ``people``.
     """
-    return session.run(histories(facts), {"as_of": as_of})
+    session.drop(DISTINCT_HISTORIES)
+    return session.keep(distinct_histories(facts), {"as_of": as_of})
 
 
-def history_arrays(table: pa.Table) -> tuple[Array, Array, Array]:
-    """Returns x, t_x and T of a table of histories, (rows,) each."""
-    x, recency, age = (table[name].to_numpy().astype(np.float64) for name in ("frequency", "recency_days", "age_days"))
+def histories_to_fit(session: Session, distinct: int, most: int = MOST_CELLS) -> pa.Table:
+    """Returns the kept histories, put together where they are many, so that a billion people are some thousand rows.
+
+    A row then holds the mean history of its people, and the likelihood of the rows is that of the people to second
+    order in the cells' width. The width follows t_x and the silence T - t_x, for the younger a purchase is, the more a
+    day means. The tests measure what it does to the parameters: on CDNOW (23,570 people, 10,654 histories) 16 cells per
+    factor e leave 3,007 rows and move no parameter by more than .01 of its standard error, 8 leave 1,418 and move none
+    by more than .06.
+
+    Args:
+        session: in which :func:`keep_histories` kept them.
+        distinct: how many there are.
+        most: rows above which they are put together, in the finest cells of :data:`FINENESS` that leave no more.
+
+    Returns:
+        the columns of :func:`keep_histories`, sorted.
+    """
+    if distinct <= most:
+        return session.run(HISTORIES_TO_FIT)
+    for fineness in FINENESS:
+        if session.run(HISTORY_CELL_COUNT, {"fineness": fineness})["cells"][0].as_py() <= most:
+            break
+    return session.run(COARSE_HISTORIES, {"fineness": fineness})
+
+
+def history_arrays(table: pa.Table | pa.RecordBatch) -> tuple[Array, Array, Array]:
+    """Returns x, t_x and T of rows with a history, (rows,) each."""
+    names = ("frequency", "recency_days", "age_days")
+    x, recency, age = (table[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in names)
     return x, recency, age
 
 
 def fit_purchase_models(table: pa.Table) -> PurchaseModels:
-    """Fits every purchase model to the histories of :func:`purchase_histories`; a failure is kept, not raised.
-
-    Of more than :data:`MOST_FITTED` people a systematic sample stands for all; ``n_people`` and standard errors are
-    then those of the sample.
-    """
+    """Fits every purchase model to the rows of :func:`histories_to_fit`; a failure is kept, not raised."""
     models: dict[str, PurchaseModel] = {}
     failures: dict[str, str] = {}
     if table.num_rows == 0:
         return PurchaseModels({}, dict.fromkeys(KINDS, "there are no purchases"))
-    people = _sampled(table["people"].to_numpy().astype(np.float64))
-    chosen = people > 0
-    x, recency, age = (values[chosen] for values in history_arrays(table))
-    summary = Summary.of(x, recency, age, weight=people[chosen])
+    summary = Summary.of(*history_arrays(table), weight=table["people"].to_numpy().astype(np.float64))
     for name, kind in KINDS.items():
         try:
             models[name] = kind.fit_to(summary)
@@ -107,36 +143,32 @@ def fit_purchase_models(table: pa.Table) -> PurchaseModels:
     return PurchaseModels(models, failures)
 
 
-def _sampled(people: Array) -> Array:
-    """Returns how many people of each history are fitted to: all, or every so-maniest in the order of the histories."""
-    total = float(people.sum())
-    if total <= MOST_FITTED:
-        return people
-    positions = (np.arange(MOST_FITTED) + 0.5) * total / MOST_FITTED
-    rows = np.searchsorted(np.cumsum(people), positions, side="right")
-    return np.bincount(rows, minlength=people.size).astype(np.float64)
+def predict(session: Session, purchase: PurchaseModels, horizon_days: int) -> None:
+    """Keeps what each model says of each kept history as :data:`jingzhe.dormancy.queries.HISTORIES`.
 
-
-def with_predictions(purchase: PurchaseModels, table: pa.Table, horizon_days: int) -> pa.Table:
-    """Adds what each model says of each history to a table of histories.
+    Besides the history it has ``return_<model>`` (probability of a purchase within the horizon), ``expected_<model>``
+    (purchase days within it) and ``alive_<model>``. The engine applies the models where the histories are.
 
     Args:
+        session: in which :func:`keep_histories` kept them.
         purchase: the models.
-        table: of :func:`purchase_histories`.
         horizon_days: horizon of the predictions, days.
-
-    Returns:
-        the table with ``return_<model>`` (probability of a purchase within the horizon), ``expected_<model>``
-        (purchase days within it) and ``alive_<model>``.
     """
-    history = history_arrays(table)
-    for name, model in purchase.models.items():
-        table = table.append_column(f"return_{name}", pa.array(model.p_return(horizon_days, *history)))
-        table = table.append_column(f"expected_{name}", pa.array(model.expected_purchases(horizon_days, *history)))
-        table = table.append_column(f"alive_{name}", pa.array(model.p_alive(*history)))
-    return table
+    columns = [(name, pa.int64()) for name in KEY] + [(name, pa.float64()) for name in prediction_columns(purchase)]
+    schema = pa.schema(columns)
+    session.mapped(HISTORIES, HISTORY_ROWS, partial(_predicted, purchase, horizon_days, schema), schema)
+
+
+def _predicted(purchase: PurchaseModels, horizon_days: int, schema: pa.Schema, batch: pa.RecordBatch) -> pa.RecordBatch:
+    history = history_arrays(batch)
+    columns = [batch[name].cast(pa.int64()) for name in KEY]
+    for model in purchase.models.values():
+        columns.append(pa.array(model.p_return(horizon_days, *history)))
+        columns.append(pa.array(model.expected_purchases(horizon_days, *history)))
+        columns.append(pa.array(model.p_alive(*history)))
+    return pa.record_batch(columns, schema=schema)
 
 
 def prediction_columns(purchase: PurchaseModels) -> tuple[str, ...]:
-    """Returns the names of the columns that :func:`with_predictions` adds."""
+    """Returns the names of the columns that :func:`predict` adds."""
     return tuple(f"{what}_{name}" for name in purchase.models for what in ("return", "expected", "alive"))

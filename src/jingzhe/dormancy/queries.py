@@ -15,7 +15,7 @@ CHOSEN = "chosen"
 """Name under which the people whose facts are wanted are kept, where not everybody's are."""
 
 HISTORIES = "histories"
-"""Name under which predictions per distinct purchase history are offered."""
+"""Name under which predictions per distinct purchase history are kept."""
 
 MICRO = 1_000_000
 """Sums over people are of whole millionths, so that their order, and the number of threads, changes nothing."""
@@ -89,26 +89,122 @@ _HISTORY = (
 )
 
 
-def histories(facts: str) -> Query:
-    """Returns the distinct purchase histories (x, t_x, T) as of ``$as_of`` with the people who have them.
+DISTINCT_HISTORIES = "distinct_histories"
+"""Name under which the distinct purchase histories are kept, each with the people who have it."""
+
+DISTINCT_SPENDS = "distinct_spends"
+"""Name under which the distinct mean repeat spends are kept, each with its number of days and people."""
+
+VALUED = "valued_histories"
+"""Name under which the discounted purchases of every distinct history are kept, and the cell it belongs to."""
+
+
+def distinct_histories(facts: str) -> Step:
+    """Returns the step that keeps the distinct purchase histories (x, t_x, T) as of ``$as_of``.
 
     ``facts`` must be as of ``$as_of``. This is all that fitting a purchase model needs (Fader, Hardie and Lee 2005).
     """
-    return one(
-        "histories",
+    return Step(
+        DISTINCT_HISTORIES,
         f"SELECT frequency, recency_days, age_days, count(*) AS people FROM (SELECT {_HISTORY} "
-        f"FROM {identifier(facts)} WHERE purchase_days > 0) GROUP BY ALL ORDER BY ALL",
-        "a distinct purchase history",
+        f"FROM {identifier(facts)} WHERE purchase_days > 0) GROUP BY ALL",
     )
 
 
-def repeat_spends(facts: str) -> Query:
-    """Returns the mean spend of repeat purchase days, in hundredths, with its number of days and people."""
-    return one(
-        "repeat_spends",
+HISTORIES_TO_FIT = one(
+    "histories_to_fit", f"SELECT * FROM {DISTINCT_HISTORIES} ORDER BY ALL", "a distinct purchase history"
+)
+HISTORY_ROWS = one(
+    "history_rows",
+    f"SELECT frequency, recency_days, age_days FROM {DISTINCT_HISTORIES} ORDER BY frequency, recency_days, age_days",
+    "a distinct purchase history; in order, so that the last digit of a prediction depends on no thread",
+)
+_COARSE_FREQUENCY = (
+    "CASE WHEN frequency <= 40 THEN frequency ELSE 40 + CAST(floor(20 * ln(frequency / 40.0)) AS INTEGER) END"
+)
+_HISTORY_CELLS = Step(
+    "history_cells",
+    f"SELECT frequency, recency_days, age_days, people, {_COARSE_FREQUENCY} AS frequency_class, "
+    "CAST(floor($fineness * ln(1 + recency_days / 7.0)) AS INTEGER) AS recency_class, "
+    "CAST(floor($fineness * ln(1 + (age_days - recency_days) / 7.0)) AS INTEGER) AS silence_class "
+    f"FROM {DISTINCT_HISTORIES}",
+)
+HISTORY_CELL_COUNT = Query(
+    "history_cell_count",
+    (
+        _HISTORY_CELLS,
+        Step(
+            "answer",
+            "SELECT count(DISTINCT (frequency_class, recency_class, silence_class)) AS cells FROM history_cells",
+        ),
+    ),
+)
+COARSE_HISTORIES = Query(
+    "coarse_histories",
+    (
+        _HISTORY_CELLS,
+        Step(
+            "answer",
+            "SELECT sum(frequency * people) / sum(people) AS frequency, sum(recency_days * people) / sum(people) AS "
+            "recency_days, sum(age_days * people) / sum(people) AS age_days, CAST(sum(people) AS BIGINT) AS people "
+            "FROM history_cells GROUP BY frequency_class, recency_class, silence_class ORDER BY ALL",
+        ),
+    ),
+    "the mean history of people whose t_x and silence T - t_x are alike, on a logarithmic scale; above forty purchase "
+    "days neighbouring numbers share a cell",
+)
+
+
+def distinct_spends(facts: str) -> Step:
+    """Returns the step that keeps the mean spend of repeat purchase days, in hundredths, with its days and people."""
+    return Step(
+        DISTINCT_SPENDS,
         "SELECT gaps AS frequency, round(repeat_spend * 100) / 100 AS repeat_spend, count(*) AS people "
-        f"FROM {identifier(facts)} WHERE gaps > 0 AND repeat_spend > 0 GROUP BY ALL ORDER BY ALL",
-        "a distinct mean repeat spend",
+        f"FROM {identifier(facts)} WHERE gaps > 0 AND repeat_spend > 0 GROUP BY ALL",
+    )
+
+
+SPENDS_TO_FIT = one("spends_to_fit", f"SELECT * FROM {DISTINCT_SPENDS} ORDER BY ALL", "a distinct mean repeat spend")
+COARSE_SPENDS = one(
+    "coarse_spends",
+    f"""
+SELECT sum(frequency * people) / sum(people) AS frequency,
+    sum(repeat_spend * people) / sum(people) AS repeat_spend, CAST(sum(people) AS BIGINT) AS people
+FROM {DISTINCT_SPENDS}
+GROUP BY {_COARSE_FREQUENCY}, CAST(floor(ln(repeat_spend) * 200) AS INTEGER) ORDER BY ALL""",
+    "the mean of mean repeat spends within half a per cent of one another",
+)
+
+_CELL = "frequency_class, alive_class, expected_class"
+TYPICAL_HISTORIES = Query(
+    "typical_histories",
+    (
+        Step(
+            "numbered",
+            f"SELECT *, row_number() OVER (PARTITION BY {_CELL} ORDER BY frequency, recency_days, age_days) AS place "
+            f"FROM {VALUED}",
+        ),
+        Step(
+            "answer",
+            f"SELECT {_CELL}, frequency, recency_days, age_days, discounted_purchases FROM numbered WHERE place = 1 "
+            f"ORDER BY {_CELL}",
+        ),
+    ),
+    "the first history of every cell of alike ones",
+)
+EVERY_HISTORY = one(
+    "every_history",
+    f"SELECT frequency, recency_days, age_days, discounted_purchases FROM {VALUED} "
+    "ORDER BY frequency, recency_days, age_days",
+)
+
+
+def history_values(key: tuple[str, ...]) -> Step:
+    """Returns the step that joins the simulated ratios to the valued histories, by ``key``."""
+    return Step(
+        VALUES,
+        f"SELECT v.frequency, v.recency_days, v.age_days, v.discounted_purchases, low_ratio, high_ratio "
+        f"FROM {VALUED} AS v LEFT JOIN {RATIOS} USING ({', '.join(key)})",
     )
 
 
@@ -188,10 +284,13 @@ def features(overdue: str, clock: ColumnSet, predictions: tuple[str, ...]) -> Qu
 
 
 VALUES = "history_values"
-"""Name under which the worth of each distinct purchase history is offered."""
+"""Name under which the worth of each distinct purchase history is kept."""
+
+RATIOS = "interval_ratios"
+"""Name under which the bounds of the simulated intervals are offered, as shares of the mean."""
 
 RISKS = "risks"
-"""Name under which the churn edge's probabilities are offered."""
+"""Name under which the churn edge's probabilities are kept."""
 
 SCORED = "scored"
 """Name under which the table of scores is kept in a session."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,20 +18,29 @@ from jingzhe.dormancy.btyd import GammaGamma
 from jingzhe.dormancy.choosing import BLEND, EDGE, RECENCY, Choice, Recency, blended, choose, fit_recency
 from jingzhe.dormancy.edge import Edge, fit_edge, refusal
 from jingzhe.dormancy.judging import Bin, Judgement
-from jingzhe.dormancy.purchasing import PurchaseModels, fit_purchase_models, purchase_histories, with_predictions
-from jingzhe.dormancy.queries import HISTORIES, KNOWN, RISKS, SCORED, VALUES, scored
+from jingzhe.dormancy.purchasing import (
+    PurchaseModels,
+    fit_purchase_models,
+    histories_to_fit,
+    keep_histories,
+    predict,
+    prediction_columns,
+)
+from jingzhe.dormancy.queries import DISTINCT_HISTORIES, HISTORIES, KNOWN, RISKS, SCORED, VALUES, scored
 from jingzhe.dormancy.rhythm import Rhythm, clock, fit_rhythm, overdue
 from jingzhe.dormancy.snapshots import (
     Snapshot,
-    feature_batches,
+    features_asked,
     forget,
     know,
     know_from_profiles,
     plan,
+    share,
     snapshot,
+    snapshot_of,
     span,
 )
-from jingzhe.dormancy.worth import fit_spend, history_values
+from jingzhe.dormancy.worth import fit_spend, keep_values
 from jingzhe.profile.packs import StatePack
 from jingzhe.store.engine import Session
 
@@ -172,7 +182,7 @@ def train(
     tell.stage("purchase models")
     _know(session, as_of, profiles=profiles)
     rhythm = fit_rhythm(session, KNOWN)
-    purchase = fit_purchase_models(purchase_histories(session, KNOWN, as_of))
+    purchase = fit_purchase_models(histories_to_fit(session, keep_histories(session, KNOWN, as_of)))
     spend = fit_spend(session, KNOWN)
     tell.stage("churn edge")
     usable = [one for one in people if f"return_{purchase.base}" in one.predicted]
@@ -231,14 +241,14 @@ def score(
     people = _know(session, as_of, profiles=profiles)
     shown = models.choice.purchase
     forget(session, SCORED, "valued")
-    table = purchase_histories(session, KNOWN, as_of)
-    session.offer(HISTORIES, with_predictions(_needed(models), table, models.horizon_days))
-    model = models.purchase.models[shown]
-    session.offer(VALUES, history_values(table, model, models.spend, DISCOUNT_RATE_ANNUAL))
+    keep_histories(session, KNOWN, as_of)
+    predict(session, _needed(models), models.horizon_days)
+    keep_values(session, models.purchase.models[shown], models.spend, DISCOUNT_RATE_ANNUAL)
     by_model = models.choice.default in models.purchase.models
     try:
         if not by_model:
-            session.offer(RISKS, _risks(session, models, as_of, pack, people=people, tell=tell))
+            tell.stage("risk", people, "people")
+            _keep_risks(session, models, as_of, pack, tell)
         clocked = clock(models.rhythm, pack)
         query = scored(overdue(models.rhythm), clocked, shown, spend_known=models.spend is not None, risks=not by_model)
         share = tiers or Tiers()
@@ -248,7 +258,7 @@ def score(
             values |= {f"spend_{name}": value for name, value in models.spend.parameters.items()}
         return int(session.run(query, values)["people"][0].as_py())
     finally:
-        forget(session, HISTORIES, VALUES, RISKS, "valued")
+        forget(session, DISTINCT_HISTORIES, HISTORIES, VALUES, RISKS, "valued")
 
 
 def _needed(models: Models) -> PurchaseModels:
@@ -269,8 +279,7 @@ def _past(session: Session, as_of: date, horizon_days: int, pack: StatePack, tel
     known = span(session, as_of)
     chosen = plan(known, as_of, horizon_days)
     tell.stage("past cuts", len(chosen.cuts), "cuts")
-    of = 1000
-    keep = min(of, max(1, of * MOST_TRAINED // max(known.people * len(chosen.cuts), 1)))
+    keep, of = share(MOST_TRAINED, known.people * len(chosen.cuts))
     found: list[Snapshot] = []
     for number, cut in enumerate(chosen.cuts):
         if know(session, cut, keep=keep, of=of):
@@ -279,19 +288,21 @@ def _past(session: Session, as_of: date, horizon_days: int, pack: StatePack, tel
     return found
 
 
-def _risks(session: Session, models: Models, as_of: date, pack: StatePack, *, people: int, tell: Progress) -> pa.Table:
-    """Returns ``person_id, p_return`` by the default score, computed bit by bit."""
-    tell.stage("risk", people, "people")
-    batches = []
-    done = 0
-    for batch in feature_batches(
-        session, models.rhythm, _needed(models), as_of=as_of, horizon_days=models.horizon_days, pack=pack
-    ):
-        columns = [pa.array(batch.person_id), pa.array(models.probabilities(batch))]
-        batches.append(pa.record_batch(columns, names=["person_id", "p_return"]))
-        done += len(batch)
-        tell.advance(done)
-    return pa.Table.from_batches(batches)
+_RISKS = pa.schema([("person_id", pa.int64()), ("p_return", pa.float64())])
+
+
+def _keep_risks(session: Session, models: Models, as_of: date, pack: StatePack, tell: Progress) -> None:
+    """Keeps ``person_id, p_return`` by the default score; the engine applies the models where the people are."""
+    needed, horizon_days = _needed(models), models.horizon_days
+    query, values = features_asked(models.rhythm, needed, as_of=as_of, horizon_days=horizon_days, pack=pack)
+    asked = partial(_risks, models, prediction_columns(needed), as_of)
+    session.mapped(RISKS, query, asked, _RISKS, values, told=tell.advance)
+
+
+def _risks(models: Models, names: tuple[str, ...], as_of: date, batch: pa.RecordBatch) -> pa.RecordBatch:
+    people = snapshot_of(names, as_of, models.horizon_days, batch)
+    columns = [pa.array(people.person_id), pa.array(models.probabilities(people))]
+    return pa.record_batch(columns, schema=_RISKS)
 
 
 def _notes(

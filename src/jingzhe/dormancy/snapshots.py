@@ -15,13 +15,15 @@ from jingzhe.core.errors import NoDataError
 from jingzhe.dormancy.purchasing import (
     PurchaseModels,
     fit_purchase_models,
+    histories_to_fit,
+    keep_histories,
+    predict,
     prediction_columns,
-    purchase_histories,
-    with_predictions,
 )
 from jingzhe.dormancy.queries import (
     CHOOSE,
     CHOSEN,
+    DISTINCT_HISTORIES,
     FEATURES,
     HISTORIES,
     KNOWN,
@@ -35,6 +37,7 @@ from jingzhe.dormancy.rhythm import Rhythm, clock, fit_rhythm, overdue
 from jingzhe.profile.columns import WINDOW_DAYS
 from jingzhe.profile.packs import StatePack
 from jingzhe.store.engine import Session
+from jingzhe.store.query import Query
 
 Array = NDArray[np.float64]
 
@@ -124,6 +127,12 @@ def know(session: Session, as_of: date, *, keep: int = 1, of: int = 1) -> int:
     return int(counted["people"][0].as_py())
 
 
+def share(most: int, rows: int) -> tuple[int, int]:
+    """Returns ``keep, of``: the share of people that leaves about ``most`` of ``rows``; all where they are fewer."""
+    of = 1000 if rows <= 1000 * most else 1_000_000
+    return min(of, max(1, of * most // max(rows, 1))), of
+
+
 def know_from_profiles(session: Session) -> int:
     """Keeps the facts of the buyers in the table of profiles as the relation ``known``; returns their number."""
     forget(session, KNOWN)
@@ -142,15 +151,14 @@ def snapshot(session: Session, as_of: date, horizon_days: int, pack: StatePack) 
     Nothing but the outcome looks beyond ``as_of``; the models are those that would have been fitted on that day.
     """
     rhythm = fit_rhythm(session, KNOWN)
-    table = purchase_histories(session, KNOWN, as_of)
-    purchase = fit_purchase_models(table)
-    session.offer(HISTORIES, with_predictions(purchase, table, horizon_days))
+    purchase = fit_purchase_models(histories_to_fit(session, keep_histories(session, KNOWN, as_of)))
+    predict(session, purchase, horizon_days)
     try:
         batches = list(feature_batches(session, rhythm, purchase, as_of=as_of, horizon_days=horizon_days, pack=pack))
         values = {"as_of": as_of, "horizon_days": horizon_days}
         outcomes = session.run(OUTCOMES, values)
     finally:
-        forget(session, HISTORIES)
+        forget(session, HISTORIES, DISTINCT_HISTORIES)
     found = _joined(batches)
     order = np.argsort(found.person_id, kind="stable")
     return Snapshot(
@@ -167,19 +175,28 @@ def snapshot(session: Session, as_of: date, horizon_days: int, pack: StatePack) 
 def feature_batches(
     session: Session, rhythm: Rhythm, purchase: PurchaseModels, *, as_of: date, horizon_days: int, pack: StatePack
 ) -> Iterator[Snapshot]:
-    """Yields the buyers in ``known`` bit by bit, without outcomes.
+    """Yields the buyers in ``known`` bit by bit, without outcomes; for samples of them.
 
-    The predictions must be offered as ``histories``; see :func:`jingzhe.dormancy.purchasing.with_predictions`.
+    The predictions must be kept as ``histories``; see :func:`jingzhe.dormancy.purchasing.predict`.
     """
+    query, values = features_asked(rhythm, purchase, as_of=as_of, horizon_days=horizon_days, pack=pack)
     names = prediction_columns(purchase)
-    columns = clock(rhythm, pack)
-    values: dict[str, Any] = {**columns.values, "as_of": as_of, "horizon_days": horizon_days}
-    for batch in session.batches(features(overdue(rhythm), columns, names), values):
+    for batch in session.batches(query, values):
         if batch.num_rows:
-            yield _snapshot_of(batch, names, as_of, horizon_days)
+            yield snapshot_of(names, as_of, horizon_days, batch)
 
 
-def _snapshot_of(batch: pa.RecordBatch, names: tuple[str, ...], as_of: date, horizon_days: int) -> Snapshot:
+def features_asked(
+    rhythm: Rhythm, purchase: PurchaseModels, *, as_of: date, horizon_days: int, pack: StatePack
+) -> tuple[Query, dict[str, Any]]:
+    """Returns the query of the features of the buyers in ``known``, and what it binds."""
+    columns = clock(rhythm, pack)
+    query = features(overdue(rhythm), columns, prediction_columns(purchase))
+    return query, {**columns.values, "as_of": as_of, "horizon_days": horizon_days}
+
+
+def snapshot_of(names: tuple[str, ...], as_of: date, horizon_days: int, batch: pa.RecordBatch) -> Snapshot:
+    """Returns some rows of the features as a snapshot; ``names`` are the predictions among their columns."""
     matrix = np.empty((batch.num_rows, len(FEATURES)), dtype=np.float32)
     for position, name in enumerate(FEATURES):
         matrix[:, position] = batch[name].to_numpy(zero_copy_only=False)

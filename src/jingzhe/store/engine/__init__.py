@@ -1,4 +1,4 @@
-"""The engine seam: what a query engine must be able to do. DuckDB stands behind it today.
+"""The engine seam: what a query engine must be able to do. DuckDB and Spark stand behind it.
 
 An engine has no data of its own. It is given the live files of the tables, runs named steps over them, and
 writes results as Parquet files into a table's folder; the lake commits them.
@@ -6,15 +6,22 @@ writes results as Parquet files into a table's folder; the lake commits them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from jingzhe.store.catalogue import Table
 from jingzhe.store.query import Query, Step
+
+if TYPE_CHECKING:
+    from jingzhe.store.engine.raw import RawFile, Rejection
+
+Batchwise = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""Work on some rows at a time, the same whatever rows stand together; it can be sent to other machines (pickled)."""
 
 SORTED = "sorted-"
 """How the names of files begin whose rows stand in their table's order."""
@@ -56,6 +63,24 @@ class WrittenFile:
 
 class Session(Protocol):
     """One unit of work: tables pinned at their versions, temporary results until it is closed."""
+
+    @property
+    def folder(self) -> Path:
+        """Returns a folder in which the session may put files; it is removed with the session."""
+        ...
+
+    @property
+    def local(self) -> LocalSession:
+        """Returns the session that reads files of this machine; the same one where the engine runs here."""
+        ...
+
+    def take(self, *names: str) -> None:
+        """Makes relations that :attr:`local` keeps readable here, in place of what stood under their names."""
+        ...
+
+    def seal(self) -> None:
+        """Shuts the engine in, for SQL that somebody else wrote: it reads the attached tables and nothing else."""
+        ...
 
     def attach(self, source: Source) -> None:
         """Makes a table readable under its name, in place of what stood under it."""
@@ -112,14 +137,72 @@ class Session(Protocol):
         """
         ...
 
+    def mapped(
+        self,
+        name: str,
+        query: Query,
+        function: Batchwise,
+        schema: pa.Schema,
+        values: Mapping[str, Any] | None = None,
+        *,
+        told: Callable[[int], object] | None = None,
+    ) -> int:
+        """Applies a function to the rows of a query, where they are, and keeps the result under ``name``.
+
+        Args:
+            name: of the result; an older one of that name is replaced.
+            query: gives the rows.
+            function: from a batch of them to a batch of ``schema``.
+            schema: of the result.
+            values: bound by name.
+            told: is told now and then how many rows are done, by engines that know it.
+
+        Returns:
+            the number of rows of the result.
+        """
+        ...
+
     def export(self, query: Query, path: str, file_format: str, values: Mapping[str, Any] | None = None) -> int:
         """Writes the rows of a query's last step into one file (csv, json, parquet); returns their number."""
+        ...
+
+
+class LocalSession(Session, Protocol):
+    """A session that also reads files of this machine, row by row and in order."""
+
+    def scan(self, name: str, file: RawFile) -> dict[str, str]:
+        """Makes somebody's file readable under ``name``; returns the types of ``c0``, ``c1`` and so on."""
+        ...
+
+    def rejections(self) -> list[Rejection]:
+        """Returns the lines that the last scan could not read as rows, and forgets them."""
+        ...
+
+    def keep(self, step: Step, values: Mapping[str, Any] | None = None, *, ordered: bool = False) -> int:
+        """Computes a step once; ``ordered`` keeps the order of the rows, so that ``rowid`` counts them from 0."""
+        ...
+
+    def extend(self, step: Step, values: Mapping[str, Any] | None = None) -> int:
+        """Adds the rows of a step, in order, behind those kept under its name; returns how many."""
+        ...
+
+    def percent_done(self) -> float:
+        """Returns how far the statement under way is, 0 to 100, negative where unknown; for other threads."""
         ...
 
 
 class Engine(Protocol):
     """Something that runs queries."""
 
+    @property
+    def work_folder(self) -> Path:
+        """Returns a folder of this machine for what is needed for a while."""
+        ...
+
     def session(self) -> AbstractContextManager[Session]:
         """Opens a unit of work."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what the engine holds; it may be used again."""
         ...

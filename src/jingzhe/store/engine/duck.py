@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +16,22 @@ import pyarrow as pa
 
 from jingzhe.core.errors import EngineError
 from jingzhe.store.catalogue import Table, identifier
-from jingzhe.store.engine import SORTED, Source, WrittenFile
+from jingzhe.store.engine import SORTED, Batchwise, Source, WrittenFile
 from jingzhe.store.engine.failing import explained
 from jingzhe.store.engine.raw import REJECTIONS_SQL, RawFile, Rejection, scan_sql
 from jingzhe.store.engine.spill import spill_folder
 from jingzhe.store.engine.sql import final_sql, literal, stored_select, stored_sql, table_sql, text_list, with_steps
-from jingzhe.store.places import is_local
+from jingzhe.store.near import Direct, Near, Reach
 from jingzhe.store.query import Query, Step, bound
 
 _FAST = "COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 5000"
 """For tables that are rewritten often: the same size as with larger dictionaries, a fifth less time."""
 _LASTING = "COMPRESSION zstd, COMPRESSION_LEVEL 1"
 """For facts: on events and items a fifth faster than zstd's usual level, and no larger."""
+_GROUP_VALUES = 2**18
+_GROUP_MOST_ROWS, _GROUP_STEP = 16_384, 2048
+"""Sorted files have row groups of about so many values, so that one person's rows are read for a seventh of what it
+costs in the usual groups (store/lake/points.py)."""
 _FORMATS = {
     "csv": "FORMAT csv, HEADER",
     "json": "FORMAT json, ARRAY true",
@@ -33,28 +39,53 @@ _FORMATS = {
 }
 
 
+_WORD = re.compile(r"\w+")
+_ANY_TABLE = frozenset({"query", "query_table", "information_schema", "show", "pg_catalog"})
+"""Words of SQL that may read a table without naming it, as may every word that begins with ``duckdb_``."""
+
+
 class DuckSession:
     """One in-memory DuckDB with the tables attached as views: a :class:`jingzhe.store.engine.Session`.
+
+    A table whose files stand in an object store is fetched when SQL first names it.
 
     Args:
         connection: to the engine.
         folder: where the session may put files; it is removed with the session.
+        reach: where the lake's files are read and written.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, reach: Reach | None = None) -> None:
         self.folder = folder
         self._connection = connection
+        self._reach = reach or Direct()
+        self._waiting: dict[str, Callable[[], object]] = {}
         self._kept: dict[str, tuple[str, Mapping[str, Any]] | None] = {}
         self._attached: dict[str, tuple[str, ...]] = {}
         self._sealed = False
 
+    @property
+    def local(self) -> DuckSession:
+        """Returns the session itself: the engine runs on this machine."""
+        return self
+
+    def take(self, *names: str) -> None:
+        """Does nothing: what is kept here is readable here."""
+
     def attach(self, source: Source) -> None:
         """Makes a table readable under its name."""
-        self._view(source.table.name, table_sql(source), (*source.base, *source.overlay))
+        base, overlay = (tuple(map(self._reach.local, paths)) for paths in (source.base, source.overlay))
+        sql = table_sql(replace(source, base=base, overlay=overlay))
+        self._view(source.table.name, sql, (*source.base, *source.overlay))
 
     def attach_stored(self, name: str, table: Table, paths: Sequence[str]) -> None:
         """Makes files of a table readable under ``name`` as they are stored, with ``stored_in``, their path."""
-        self._view(identifier(name), stored_sql(table, paths), tuple(paths))
+        sql = stored_sql(table, [self._reach.local(path) for path in paths])
+        far = self._reach.far(paths[0]) if paths else None
+        if far is not None:
+            here, there = far
+            sql = f"SELECT * REPLACE ({literal(there)} || stored_in[{len(here) + 1}:] AS stored_in) FROM ({sql})"
+        self._view(identifier(name), sql, tuple(paths))
 
     def seal(self) -> None:
         """Shuts the engine in, for SQL that somebody else wrote.
@@ -62,15 +93,36 @@ class DuckSession:
         From here on it reads the attached files and no others, writes none, loads nothing, and no setting can be
         changed; statements other than SELECT are refused.
         """
-        paths = sorted({path for attached in self._attached.values() for path in attached})
+        paths = sorted({self._reach.local(path) for attached in self._attached.values() for path in attached})
         for setting in (f"allowed_paths = {text_list(paths)}", "enable_external_access = false"):
             self._execute("seal", f"SET {setting}")
         self._execute("seal", "SET lock_configuration = true")
         self._sealed = True
 
     def _view(self, name: str, sql: str, paths: tuple[str, ...]) -> None:
-        self._execute(name, f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
-        self._attached[name] = paths
+        first, self._attached[name] = name not in self._attached, paths
+        make = partial(self._execute, name, f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
+        self._waiting.pop(name, None)
+        if self._reach.at_hand(paths):
+            make()
+        elif first:
+            self._waiting[name] = make
+        else:
+            # What was made of the table before must not go on reading its older files.
+            self._reach.fetch(paths)
+            make()
+
+    def _bring(self, sql: str) -> None:
+        """Fetches the tables that ``sql`` names and nothing named before."""
+        if not self._waiting:
+            return
+        words = set(_WORD.findall(sql.lower()))
+        everything = any(word in _ANY_TABLE or word.startswith("duckdb_") for word in words)
+        for name in [name for name in self._waiting if everything or name in words]:
+            make = self._waiting.pop(name, None)
+            if make is not None:
+                self._reach.fetch(self._attached[name])
+                make()
 
     def scan(self, name: str, file: RawFile) -> dict[str, str]:
         """Makes somebody's file readable under ``name``; returns the types of ``c0``, ``c1`` and so on."""
@@ -155,6 +207,17 @@ class DuckSession:
         with self._relation(query, values) as relation:
             return relation.to_arrow_table()
 
+    def rows(self, query: Query, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Returns the rows of a small answer without moments: planned once, where :meth:`run` plans twice."""
+        sql = self._prepared(query, values)
+        with explained(query.name, sql, values or {}):
+            if self._sealed:
+                raise EngineError("A sealed session is asked with run", step=query.name)
+            self._bring(sql)
+            cursor = self._connection.execute(sql, bound(sql, values or {}))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
     def batches(self, query: Query, values: Mapping[str, Any] | None = None) -> pa.RecordBatchReader:
         """Returns the rows of a query's last step bit by bit."""
         with self._relation(query, values) as relation:
@@ -182,21 +245,47 @@ class DuckSession:
         if is_sorted:
             inner += " ORDER BY " + ", ".join(table.sort_by)
         name = f"{SORTED if is_sorted else 'part-'}{uuid.uuid4().hex}.parquet"
-        codec = _FAST if table.derived else _LASTING
-        sql = f"COPY ({inner}) TO {literal(f'{folder}/{name}')} (FORMAT parquet, {codec}, RETURN_STATS)"
+        codec = (_FAST if table.derived else _LASTING) + (_row_groups(table) if is_sorted else "")
+        here = Path(self._reach.local(folder))
+        sql = f"COPY ({inner}) TO {literal(f'{here}/{name}')} (FORMAT parquet, {codec}, RETURN_STATS)"
         rows: list[tuple[Any, ...]] = []
         try:
-            if is_local(folder):
-                Path(folder).mkdir(parents=True, exist_ok=True)
+            here.mkdir(parents=True, exist_ok=True)
             rows = self._filled(query.name, sql, values, ordered=is_sorted)
         except OSError as error:
-            raise EngineError(f"The folder cannot be made: {error.strerror}", folder=folder) from error
+            raise EngineError(f"The folder cannot be made: {error.strerror}", folder=here) from error
         finally:
-            if is_local(folder) and not any(row[1] for row in rows):
+            if not any(row[1] for row in rows):
                 # A query without rows leaves a file without rows, one that failed may leave half a file.
                 for leftover in (name, f"tmp_{name}"):
-                    (Path(folder) / leftover).unlink(missing_ok=True)
-        return [_written(row) for row in rows if row[1]]
+                    (here / leftover).unlink(missing_ok=True)
+        files = [replace(_written(row), path=f"{folder}/{name}") for row in rows if row[1]]
+        for file in files:
+            self._reach.send(file.path)
+        return files
+
+    def mapped(
+        self,
+        name: str,
+        query: Query,
+        function: Batchwise,
+        schema: pa.Schema,
+        values: Mapping[str, Any] | None = None,
+        *,
+        told: Callable[[int], object] | None = None,
+    ) -> int:
+        """Applies a function to the rows of a query, bit by bit, and keeps the result, in memory, under ``name``."""
+        batches, done = [], 0
+        for batch in self.batches(query, values):
+            if batch.num_rows:
+                batches.append(function(batch))
+                done += batch.num_rows
+                if told:
+                    told(done)
+        result = pa.Table.from_batches(batches, schema)
+        self.drop(name)
+        self.offer(name, result)
+        return int(result.num_rows)
 
     def export(self, query: Query, path: str, file_format: str, values: Mapping[str, Any] | None = None) -> int:
         """Writes the rows of a query's last step into one file (csv, json, parquet); returns their number.
@@ -212,14 +301,21 @@ class DuckSession:
     @contextmanager
     def _relation(self, query: Query, values: Mapping[str, Any] | None) -> Iterator[duckdb.DuckDBPyRelation]:
         sql = self._prepared(query, values)
+        self._bring(sql)
         with explained(query.name, sql, values or {}):
             if self._sealed and [one.type for one in duckdb.extract_statements(sql)] != [duckdb.StatementType.SELECT]:
                 raise EngineError("Only one SELECT is allowed here", hint=f"SQL:\n{sql}", step=query.name)
             yield self._connection.sql(sql, params=bound(sql, values or {}))
 
     def _execute(self, name: str, sql: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        self._bring(sql)
         with explained(name, sql, values or {}):
             return self._connection.execute(sql, bound(sql, values or {})).fetchall()
+
+
+def _row_groups(table: Table) -> str:
+    rows = min(_GROUP_MOST_ROWS, _GROUP_VALUES // len(table.stored_columns))
+    return f", ROW_GROUP_SIZE {max(1, round(rows / _GROUP_STEP)) * _GROUP_STEP}"
 
 
 def _written(row: tuple[Any, ...]) -> WrittenFile:
@@ -238,11 +334,16 @@ class DuckEngine:
         work_folder: where results larger than memory are spilled.
         memory_limit_mb: memory of one session.
         threads: threads of one session; 0 for one per core.
+        near: where sessions read and write the lake's files.
     """
 
     work_folder: Path
     memory_limit_mb: int = 3000
     threads: int = 0
+    near: Near = field(default_factory=Direct)
+
+    def close(self) -> None:
+        """Does nothing: an engine holds nothing between its sessions."""
 
     @contextmanager
     def session(self) -> Iterator[DuckSession]:
@@ -260,7 +361,7 @@ class DuckEngine:
         }
         if self.threads:
             config["threads"] = str(self.threads)
-        with spill_folder(self.work_folder) as folder:
+        with spill_folder(self.work_folder) as folder, self.near.session() as reach:
             connection = duckdb.connect(":memory:", config={**config, "temp_directory": str(folder)})
             try:
                 # A table that is not there must not be looked for among the variables of the Python that calls.
@@ -268,6 +369,6 @@ class DuckEngine:
                 connection.execute("SET TimeZone = 'UTC'")
                 connection.execute("SET enable_progress_bar = true")  # counts for percent_done, draws nothing
                 connection.execute("SET enable_progress_bar_print = false")
-                yield DuckSession(connection, folder)
+                yield DuckSession(connection, folder, reach)
             finally:
                 connection.close()

@@ -29,7 +29,7 @@ def explained(name: str, sql: str, values: Mapping[str, Any]) -> Iterator[None]:
         raise EngineError(f"The query {name!r} needs the value {error}", step=name) from None
     except (duckdb.Error, OSError) as error:  # a stream of batches fails with OSError
         said = str(error)
-        shown = _without(values, said)
+        shown = without_values(values, said)
         explanation = EngineError(f"The query {name!r} failed: {shown}", hint=_hint(error, sql), step=name)
         # The engine's own error would tell the values to every log that prints what an error comes from.
         raise explanation from (error if shown == said else None)
@@ -43,7 +43,7 @@ def _hint(error: Exception, sql: str) -> str:
     return f"SQL:\n{sql}"
 
 
-def _without(values: Mapping[str, Any], message: str) -> str:
+def without_values(values: Mapping[str, Any], message: str) -> str:
     """Returns ``message`` with bound values replaced by their names, the longest first."""
     texts = [(text, name) for name, value in values.items() for text in _texts(value)]
     for text, name in sorted(texts, key=lambda pair: -len(pair[0])):

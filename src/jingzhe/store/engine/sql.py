@@ -5,7 +5,7 @@ Identifiers come from the catalogue, values stand as literals only where the eng
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from jingzhe.store.catalogue import Column, Table
 from jingzhe.store.engine import Source
@@ -32,20 +32,30 @@ def select_list(columns: Iterable[Column]) -> str:
     return ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in columns)
 
 
-def _files(paths: Sequence[str], columns: Sequence[Column]) -> str:
-    names = ", ".join(column.name for column in columns)
+Files = Callable[[Sequence[str], Sequence[Column]], str]
+"""Gives the relation, in brackets, that reads columns of Parquet files; engines differ in it."""
+
+
+def read_files(paths: Sequence[str], columns: Sequence[Column]) -> str:
+    """Returns the relation that reads columns of Parquet files, as DuckDB does."""
     if not paths:
-        empty = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in columns)
-        return f"(SELECT {empty} WHERE false)"
+        return no_rows(columns)
+    names = ", ".join(column.name for column in columns)
     return f"(SELECT {names} FROM read_parquet({text_list(paths)}))"
 
 
-def table_sql(source: Source) -> str:
+def no_rows(columns: Sequence[Column]) -> str:
+    """Returns a relation, in brackets, with columns and no rows."""
+    empty = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in columns)
+    return f"(SELECT {empty} WHERE false)"
+
+
+def table_sql(source: Source, files: Files = read_files) -> str:
     """Returns the SELECT that reads a table as people mean it: overlay over base, retracted rows left out."""
     table = source.table
     names = ", ".join(table.column_names)
     if table.layered:
-        base, overlay = (_files(paths, table.stored_columns) for paths in (source.base, source.overlay))
+        base, overlay = (files(paths, table.stored_columns) for paths in (source.base, source.overlay))
         if not source.overlay:
             return f"SELECT {names} FROM {base}"
         key = ", ".join(table.key)
@@ -53,7 +63,7 @@ def table_sql(source: Source) -> str:
             f"SELECT {names} FROM {overlay} WHERE NOT gone UNION ALL "
             f"SELECT {names} FROM {base} ANTI JOIN {overlay} USING ({key})"
         )
-    body = f"SELECT {names} FROM {_files(source.base, table.columns)}"
+    body = f"SELECT {names} FROM {files(source.base, table.columns)}"
     if source.without is None:
         return body
     return f"{body} ANTI JOIN {source.without} USING (event_id, person_id)"
@@ -62,7 +72,7 @@ def table_sql(source: Source) -> str:
 def stored_sql(table: Table, paths: Sequence[str]) -> str:
     """Returns the SELECT that reads files as they are stored, and where each row stands as ``stored_in``."""
     if not paths:
-        return f"SELECT *, CAST(NULL AS VARCHAR) AS stored_in FROM {_files(paths, table.stored_columns)}"
+        return f"SELECT *, CAST(NULL AS VARCHAR) AS stored_in FROM {no_rows(table.stored_columns)}"
     names = ", ".join(column.name for column in table.stored_columns)
     return f"SELECT {names}, stored_in FROM read_parquet({text_list(paths)}, filename = 'stored_in')"
 

@@ -1,0 +1,206 @@
+"""What is done to a project in these tests: every way in, every way of keeping current, every question."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jingzhe.app import outcome
+from jingzhe.app.demo import load_simulated
+from jingzhe.app.reporting import Asked, report_data
+from jingzhe.app.workspace import Workspace, open_workspace
+from jingzhe.core.clock import FixedClock
+from jingzhe.core.errors import ImportRefusedError
+from jingzhe.core.progress import Silent
+from jingzhe.dormancy.purchasing import fit_purchase_models, histories_to_fit, keep_histories
+from jingzhe.dormancy.queries import KNOWN
+from jingzhe.dormancy.snapshots import know
+from jingzhe.dormancy.treatment import TIERS
+from jingzhe.dormancy.worth import fit_spend, keep_values
+from jingzhe.profile import rfm
+from jingzhe.profile.movement import movement
+from jingzhe.profile.queries import FACTS_OF, all_person_days
+from jingzhe.store.engine import Engine
+from jingzhe.store.lake.compact import compact
+from jingzhe.store.lake.erase import delete, erase
+from jingzhe.store.query import Query, Step
+
+NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
+ZONE = "Asia/Shanghai"
+FIELDS = (
+    "order_id",
+    "customer_id",
+    "ordered_at",
+    "product_id",
+    "category",
+    "quantity",
+    "price",
+    "discount",
+    "currency",
+)
+MENDED = "mended.csv"
+
+Opened = Callable[[Path], Engine]
+
+
+def opened(home: Path, engine: Opened | None = None) -> Workspace:
+    """Opens a project, on another engine where one is given."""
+    workspace = open_workspace(home, clock=FixedClock(NOW), timezone=ZONE, memory_limit_mb=1200, currency="CNY")
+    if engine is not None:
+        workspace.warehouse = replace(workspace.warehouse, engine=engine(home))
+    return workspace
+
+
+def orders(folder: Path, *, corrected: bool = False) -> Path:
+    """Writes a shop's orders: lines of one order at several moments, returns, currencies, gaps, nonsense."""
+    generator = np.random.default_rng(5)
+    rows: list[dict[str, Any]] = []
+    for number in range(700):
+        customer = f"c{generator.integers(90)}"
+        at = datetime(2024, 1, 1) + timedelta(hours=int(generator.integers(24 * 720)))  # noqa: DTZ001 - as in a file
+        for line in range(int(generator.integers(1, 4))):
+            moment = at + timedelta(minutes=5 * line if number % 9 == 0 else 0)
+            quantity = -1 if number % 23 == 0 and line == 1 else int(generator.integers(1, 5))
+            price = round(float(generator.gamma(3, 8)), 2)
+            rows.append(
+                {
+                    "order_id": "" if number % 17 == 0 else f"o{number}",
+                    "customer_id": customer, "ordered_at": moment.isoformat(sep=" "),
+                    "product_id": f"p{generator.integers(30)}",
+                    "category": "" if number % 11 == 0 else f"类{generator.integers(6)}",
+                    "quantity": quantity, "price": price,
+                    "discount": "" if number % 3 else round(price / 10, 2),
+                    "currency": "USD" if number % 41 == 0 and line == 1 else "CNY",
+                }
+            )  # fmt: skip
+    if corrected:
+        rows = [row for number, row in enumerate(rows) if row["order_id"] and number % 40 != 7]
+        for row in rows[::25]:
+            row["quantity"] = int(row["quantity"]) + 2
+    rows[3]["quantity"], rows[50]["ordered_at"], rows[90]["customer_id"] = "viele", "gestern", ""
+    return _written(folder / ("corrected.csv" if corrected else "orders.csv"), rows, FIELDS)
+
+
+def clicks(folder: Path) -> Path:
+    """Writes events of an app, of orders and without."""
+    generator = np.random.default_rng(6)
+    names = ("view", "add_to_cart", "purchase", "search", "favourite", "strange thing", "visit")
+    rows: list[dict[str, Any]] = []
+    for number in range(500):
+        name = names[int(generator.integers(len(names)))]
+        at = datetime(2025, 6, 1) + timedelta(minutes=int(generator.integers(60 * 24 * 200)))  # noqa: DTZ001
+        bought = name == "purchase"
+        rows.append(
+            {
+                "customer_id": f"c{generator.integers(120)}", "ordered_at": at.isoformat(sep=" "), "event_name": name,
+                "order_id": f"app{number}" if bought else "", "product_id": f"p{generator.integers(30)}",
+                "amount": round(float(generator.gamma(3, 20)), 2) if bought else "",
+            }
+        )  # fmt: skip
+    return _written(folder / "clicks.csv", rows, tuple(rows[0]))
+
+
+def _written(path: Path, rows: list[dict[str, Any]], fields: tuple[str, ...]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.DictWriter(out, fields)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def _mended(path: Path) -> Path:
+    rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
+    for row in rows:
+        row["quantity"] = "2" if row["quantity"] == "viele" else row["quantity"]
+        row["ordered_at"] = "2025-03-03 10:00:00" if row["ordered_at"] == "gestern" else row["ordered_at"]
+    return _written(path.with_name(MENDED), rows, tuple(rows[0]))
+
+
+def bring(workspace: Workspace, folder: Path) -> None:
+    """Imports orders and clicks, the first of them with rows that are refused."""
+    workspace.import_(orders(folder), source_name="shop")
+    workspace.import_(clicks(folder), source_name="app")
+    bad = folder / "bad.csv"
+    bad.write_text("order_id,customer_id,ordered_at,amount\n1,a,never,1\n2,,2025-01-01,1\n", "utf-8")
+    with pytest.raises(ImportRefusedError, match="None of the 2 rows"):
+        workspace.import_(bad, source_name="shop")
+
+
+def bring_again(workspace: Workspace, folder: Path) -> None:
+    """Imports what the first files got wrong: corrected orders, mended rows, the same events once more."""
+    workspace.import_(orders(folder, corrected=True), source_name="shop")
+    refused = folder / "refused.csv"
+    workspace.export_quarantine(refused, reason="bad-number")
+    workspace.import_(_mended(refused), source_name="shop")
+    again = folder / "again.csv"
+    again.write_text((folder / "clicks.csv").read_text("utf-8") + "c7,2025-12-30 10:00:00,view,,p1,\n", "utf-8")
+    workspace.import_(again, source_name="app")
+
+
+def simulate(workspace: Workspace, people: int) -> None:
+    """Adds a simulated business."""
+    load_simulated(workspace, people=people, seed=3, events_per_person=20.0)
+
+
+def refresh_day_by_day(workspace: Workspace) -> None:
+    """Refreshes as of an earlier day, and then of later ones, so that days pass and arrive."""
+    for day in (date(2025, 11, 1), date(2025, 11, 20), None):
+        workspace.refresh(as_of=day)
+
+
+def ask(workspace: Workspace) -> dict[str, Any]:
+    """Asks everything there is to ask, in one session; returns the answers that are tables."""
+    with workspace.view() as view:
+        answers: dict[str, Any] = {
+            "people": view.session.run(outcome.PEOPLE),
+            "person": view.session.run(outcome.PERSON, {"key": "c7"}),
+            "states": view.session.run(outcome.STATES),
+            "classes": view.session.run(outcome.CLASSES),
+            "list": outcome.listed(view, top=200, states=("dormant", "declining", "lost"), tiers=tuple(TIERS)),
+        }
+        asked = Asked(view.as_of, None, "shop")
+        answers["report"] = report_data(view, workspace.warehouse, workspace.settings, asked, Silent())
+        answers["movement"] = movement(view.session)
+        answers["migration"] = rfm.migration(view.session)
+    return answers
+
+
+def ask_of_the_past(workspace: Workspace) -> None:
+    """Asks as of an earlier day, for which models and profiles are computed anew."""
+    workspace.states(as_of=date(2024, 12, 1))
+    workspace.quarantine()
+    workspace.sql("SELECT state, count(*) AS people FROM profiles GROUP BY state ORDER BY ALL")
+
+
+def ask_rarely(workspace: Workspace) -> None:
+    """Asks what needs many people, or a day with very many events, to be asked."""
+    as_of = date(2025, 11, 1)
+    with workspace.warehouse.reading() as session:
+        for packed in (True, False):
+            for utc in (True, False):
+                days = all_person_days(utc=utc, packed=packed)
+                session.run(days, {"zone": ZONE})
+                session.drop("dayparts")
+        session.keep(Step("chosen", "SELECT DISTINCT person_id FROM person_days WHERE person_id % 7 = 0"))
+        session.run(Query(FACTS_OF.name, FACTS_OF.steps), {"as_of": as_of, "window_days": 90})
+        session.drop("chosen")
+        know(session, as_of, keep=500, of=1000)
+        distinct = keep_histories(session, KNOWN, as_of)
+        models = fit_purchase_models(histories_to_fit(session, distinct, distinct // 2))
+        spend = fit_spend(session, KNOWN, most=10)
+        keep_values(session, models.models[models.base], None if isinstance(spend, str) else spend, 0.1)
+
+
+def tidy(workspace: Workspace) -> None:
+    """Compacts into small files, deletes and erases."""
+    compact(workspace.warehouse, keep_after_batch=0, file_bytes=40_000)
+    compact(workspace.warehouse, keep_after_batch=None)
+    delete(workspace.warehouse, {"events": "person_id = 5 AND activity = $kind"}, {"kind": "view"})
+    erase(workspace.warehouse, [7, 8])
