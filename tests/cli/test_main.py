@@ -39,6 +39,13 @@ def test_version() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, jingzhe.__version__)
 
 
+def test_help_loads_no_engine_and_no_model() -> None:
+    heavy = ("deltalake", "duckdb", "fastapi", "lightgbm", "matplotlib", "scipy", "sklearn", "sqlglot")
+    code = f"import sys, jingzhe.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_help_names_every_command() -> None:
     done = run("--help")
     for command in ("import", "run", "demo", "dormant", "report", "backtest", "quarantine", "compact"):

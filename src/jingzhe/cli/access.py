@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,10 +14,12 @@ from jingzhe.access.accounts import Accounts, Link
 from jingzhe.access.actor import MACHINE
 from jingzhe.access.keys import Keys
 from jingzhe.access.permissions import PERMISSIONS, ROLES
-from jingzhe.app.workspace import Workspace
 from jingzhe.cli.console import OUT, Home, opened
 from jingzhe.core.days import day_given
 from jingzhe.core.errors import SettingError
+
+if TYPE_CHECKING:
+    from jingzhe.app.workspace import Workspace
 
 account = typer.Typer(help="Who may sign in: add, list, disable, link.", no_args_is_help=True)
 key = typer.Typer(help="API keys of programs: add, list, revoke.", no_args_is_help=True)

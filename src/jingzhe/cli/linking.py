@@ -11,8 +11,6 @@ import typer
 
 from jingzhe.cli.console import OUT, Home, opened, show
 from jingzhe.core.errors import SettingError
-from jingzhe.identity import linking
-from jingzhe.identity.merges import By
 
 link = typer.Typer(no_args_is_help=True, help="Find people who may be one, and decide about each.")
 Who = Annotated[str, typer.Option("--who", help="Who decides; kept for the audit.")]
@@ -33,6 +31,8 @@ def propose(
     home: Home = None,
 ) -> None:
     """Propose who may be one person; nothing is applied before it is accepted."""
+    from jingzhe.identity import linking  # noqa: PLC0415 - loads the identity graph
+
     columns, keys = _pairs(column, "--column"), _pairs(key or [], "--key")
     as_text = pacsv.ConvertOptions(column_types=dict.fromkeys((*columns, *keys), pa.string()), strings_can_be_null=True)
     try:
@@ -53,6 +53,8 @@ def list_(
     status: Annotated[str, typer.Option(help="proposed, accepted or rejected.")] = "proposed",
 ) -> None:
     """List proposals, the surest first."""
+    from jingzhe.identity import linking  # noqa: PLC0415 - loads the identity graph
+
     with opened(home) as workspace:
         found = linking.listed(workspace.warehouse.state, status=status)
     if not found:
@@ -71,6 +73,9 @@ def list_(
 @link.command()
 def accept(person_a: int, person_b: int, who: Who, why: Why, home: Home = None) -> None:
     """Make the two people of a proposal one; can be undone."""
+    from jingzhe.identity import linking  # noqa: PLC0415 - loads the identity graph
+    from jingzhe.identity.merges import By  # noqa: PLC0415
+
     with opened(home) as workspace:
         stores = workspace.warehouse
         person = linking.accept(stores.state, person_a, person_b, By(who, why), clock=stores.clock)
@@ -80,6 +85,9 @@ def accept(person_a: int, person_b: int, who: Who, why: Why, home: Home = None) 
 @link.command()
 def reject(person_a: int, person_b: int, who: Who, why: Why, home: Home = None) -> None:
     """Say that a proposal is wrong; it is not made again."""
+    from jingzhe.identity import linking  # noqa: PLC0415 - loads the identity graph
+    from jingzhe.identity.merges import By  # noqa: PLC0415
+
     with opened(home) as workspace:
         stores = workspace.warehouse
         linking.reject(stores.state, person_a, person_b, By(who, why), clock=stores.clock)

@@ -118,8 +118,7 @@ def _read_keys(connection: Connection, coded: Coded, known: Known) -> None:
         same &= pc.equal(stored, pa.array(columns[2], pa.string())).to_numpy(zero_copy_only=False)
         odd |= set(code[~same].tolist())
         _note(known, code[same], columns[3:], same)
-    for number in sorted(odd):
-        _probe(connection, coded, known, number)
+    _probe(connection, coded, known, sorted(odd))
 
 
 def _note(known: Known, code: Numbers, columns: list[tuple[int | None, ...]], chosen: NDArray[np.bool_]) -> None:
@@ -132,20 +131,34 @@ def _note(known: Known, code: Numbers, columns: list[tuple[int | None, ...]], ch
     known.root[code] = np.where(now > 0, now, person)
 
 
-def _probe(connection: Connection, coded: Coded, known: Known, code: int) -> None:
-    """Finds a key that met another one at its number, or the number it is to have."""
+def _probe(connection: Connection, coded: Coded, known: Known, odd: list[int]) -> None:
+    """Finds keys that met another one at their number, or the numbers they are to have.
+
+    A key stands at the first number from its own on that no other has. So those that the store has are found before
+    the new ones are placed: one placed behind a number that is left again would not be found there later.
+    """
+    taken_by = {code: _find(connection, coded, known, code) for code in odd}
+    new = [code for code, taken in taken_by.items() if taken is not None]
+    settled = set(np.delete(coded.ids, new).tolist())
+    for code in new:
+        first = int(coded.natural[code])
+        taken = settled.union(taken_by[code] or ())
+        coded.ids[code] = next(number for number in range(first, first + _PROBES) if number not in taken)
+        settled.add(int(coded.ids[code]))
+        known.person[code] = known.root[code] = FRESH
+
+
+def _find(connection: Connection, coded: Coded, known: Known, code: int) -> set[int] | None:
+    """Takes over what the store knows of a key, wherever it stands; returns which numbers others have if it is new."""
     first = int(coded.natural[code])
-    candidates = list(range(first, first + _PROBES))
-    rows = bulk.select(connection, queries.KEYS, candidates)
+    rows = bulk.select(connection, queries.KEYS, list(range(first, first + _PROBES)))
     name, value = coded.names[coded.kinds[code]], coded.values[code].as_py()
     for row in rows:
         if (row[1], row[2]) == (name, value):
             coded.ids[code] = row[0]
             _note(known, np.array([code]), [(cell,) for cell in row[3:]], np.array([True]))
-            return
-    taken = {row[0] for row in rows} | set(np.delete(coded.ids, code).tolist())
-    coded.ids[code] = next(number for number in candidates if number not in taken)
-    known.person[code] = known.root[code] = FRESH
+            return None
+    return {row[0] for row in rows}
 
 
 def _read_pairs(connection: Connection, matrix: Numbers, known: Known, strength: Numbers) -> None:
