@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -13,11 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlparse
 
-import pyspark
-
 from jingzhe.store.engine.spark_start import bundled_java
 
-SPARK_HOME = Path(pyspark.__file__).parent
 _SECONDS = 60.0
 
 
@@ -46,6 +44,13 @@ class Cluster:
     def executors(self) -> list[int]:
         """Returns the processes of the executors."""
         return [pid for worker in self.workers if worker.poll() is None for pid in children(worker.pid)]
+
+
+def _spark_home() -> Path:
+    found = importlib.util.find_spec("pyspark")
+    assert found is not None, "the extra spark is not installed"
+    assert found.origin is not None
+    return Path(found.origin).parent
 
 
 def children(pid: int) -> list[int]:
@@ -81,7 +86,7 @@ def running(folder: Path, *, memory: str = "700m") -> Iterator[Cluster]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(kind: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [str(SPARK_HOME / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1"]
+        command = [str(_spark_home() / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1"]
         with (folder / f"{kind}-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, "--webui-port", "0", *arguments], env=environment, stdout=log, stderr=log

@@ -234,7 +234,7 @@ def _started(address: str, options: Mapping[str, str], folder: Path) -> tuple[An
     gateway = None
     try:
         with path.open("wb") as log, _environment(java_environment(folder, settings["spark.pyspark.python"])):
-            gateway = launch_gateway(conf, {"stdout": log, "stderr": log})  # type: ignore[no-untyped-call]
+            gateway = launch_gateway(conf, {"stdout": log, "stderr": log})
             with _ended_after(gateway.proc, START_SECONDS):
                 context = SparkContext(conf=conf, gateway=gateway)
         context.setLogLevel("ERROR")
