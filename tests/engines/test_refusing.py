@@ -17,6 +17,7 @@ from tests.engines.happenings import NOW
 ORDERS = "order_id,customer_id,ordered_at,amount\n1,a,2025-03-01,10\n2,b,2025-03-04,20\n3,a,2025-05-01,12\n"
 
 
+@pytest.mark.spark
 def test_no_table_is_touched(tmp_path: Path) -> None:
     orders = tmp_path / "orders.csv"
     orders.write_text(ORDERS, "utf-8")
@@ -37,6 +38,7 @@ def test_no_table_is_touched(tmp_path: Path) -> None:
         assert workspace.refresh().people == 2
 
 
+@pytest.mark.spark
 def test_the_command_line_names_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ def refused(match: str, seconds: float = 8.0) -> Iterator[None]:
     assert caught.value.hint
 
 
+@pytest.mark.spark
 @pytest.mark.parametrize("scheme", ["spark", "sc"])
 def test_nobody_listens(tmp_path: Path, scheme: str) -> None:
     with refused("does not answer"), engine(f"{scheme}://127.0.0.1:{free_port()}", tmp_path).session():
@@ -48,6 +49,7 @@ def test_one_of_several_masters_is_enough() -> None:
         spark_start.check_answers(f"spark://127.0.0.1:{there}")
 
 
+@pytest.mark.spark
 def test_without_java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "nowhere"))
     with refused("JAVA_HOME"), engine("local[1]", tmp_path).session():
@@ -66,6 +68,7 @@ def test_without_pyspark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         pass
 
 
+@pytest.mark.spark
 def test_spark_connect_without_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _hide(monkeypatch, "grpc")
     with socket.create_server(("127.0.0.1", 0)) as server:
