@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 NAMES = ("btyd", "identity", "imports", "people", "refresh", "scale")
+ARGUMENTS = {"scale": ("--engines", "duckdb")}
+"""What a bench is told here; Spark has its own command, `make bench-scale`, which installs it."""
 
 
 def main(names: list[str]) -> int:
@@ -15,7 +17,7 @@ def main(names: list[str]) -> int:
         print(f"no bench {unknown[0]!r}; there are: {', '.join(NAMES)}", file=sys.stderr)
         return 2
     for name in names or NAMES:
-        subprocess.run([sys.executable, "-m", f"bench.{name}"], check=True)
+        subprocess.run([sys.executable, "-m", f"bench.{name}", *ARGUMENTS.get(name, ())], check=True)
     return 0
 
 
