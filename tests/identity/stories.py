@@ -8,15 +8,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from jingzhe.core.clock import FixedClock
+from jingzhe.identity.evidence import EVIDENCE, as_edges, edges_of
+from jingzhe.identity.keyring import all_keys, as_rows, keys_of_people
 from jingzhe.identity.keys import Key
 from jingzhe.identity.observations import Observation, Observations
-from jingzhe.identity.people import find
+from jingzhe.identity.people import current, find
 from jingzhe.identity.resolving import Resolved, resolve
 from jingzhe.identity.rules import Rules
-from jingzhe.store.state import State, bulk
+from jingzhe.store.state import State, packed
 from jingzhe.store.state.tables import metadata
 
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
@@ -59,20 +62,29 @@ def groups(state: State) -> set[frozenset[str]]:
     """Returns the keys (of kinds that are not personal) by person."""
     found: dict[int, set[str]] = defaultdict(set)
     with state.reading() as connection:
-        sql = (
-            "SELECT k.kind, k.value, coalesce(o.new_person, k.person_id) FROM identity_key k "
-            "LEFT JOIN identity_override o ON o.old_person = k.person_id"
-        )
-        for kind, value, person in bulk.select(connection, sql):
-            found[person].add(f"{kind}={value}")
+        for row in as_rows(connection, all_keys(connection, texts=2)):
+            found[current(connection, row.person_id)].add(f"{row.kind}={row.value}")
     return {frozenset(keys) for keys in found.values()}
 
 
+PACKED = ("identity_run", "identity_span", "identity_block", "identity_word")
+"""How keys and evidence lie there depends on the batches that brought them; what they say does not."""
+
+
 def dump(state: State, *, but: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """Returns the rows of all tables of the identity graph, in order."""
+    """Returns keys, evidence and the rows of the other tables of the identity graph, in order."""
     with state.reading() as connection:
-        return {
+        rows = {
             table.name: sorted((tuple(row) for row in connection.execute(sa.select(table))), key=repr)
             for table in metadata.sorted_tables
-            if table.name.startswith("identity_") and table.name not in but
+            if table.name.startswith("identity_") and table.name not in (*but, *PACKED)
         }
+        edges = as_edges(connection, packed.read_all(connection, EVIDENCE))
+        people = sorted({edge.person_id for edge in edges})
+        filed = edges_of(connection, np.array(people, np.int64))
+        assert sorted(filed) == sorted(edges), "whoever asks by person is told the same"
+        keys = as_rows(connection, all_keys(connection, texts=2))
+        owners = np.array(sorted({key.person_id for key in keys}), np.int64)
+        assert as_rows(connection, keys_of_people(connection, owners)) == keys
+    rows["identity_number"] = [row for row in rows.get("identity_number", []) if row[0] in {"person", "change"}]
+    return {**rows, "keys": sorted(keys), "edges": sorted(edges, key=repr)}

@@ -80,6 +80,20 @@ def test_the_short_cut_equals_one_by_one(fresh: Fresh, told: list[str], cut: lis
         assert dump(quick) == dump(slow)
 
 
+@given(lines, cuts)
+@settings(max_examples=40, deadline=None)
+def test_how_the_rows_are_packed_changes_nothing(fresh: Fresh, told: list[str], cut: list[int]) -> None:
+    with fresh() as few, fresh() as many:
+        homes = tell_cut(few, told, cut, rules=RULES)
+        with pytest.MonkeyPatch.context() as patched:
+            # Every batch leaves runs, and those blocks, as a million keys do.
+            for name, value in {"_ROWS": 2, "_BLOCKS": 2, "_SPAN": 4, "_SMALL": 3, "_LARGE": 12}.items():
+                patched.setattr(f"jingzhe.store.state.packed.{name}", value)
+            assert tell_cut(many, told, cut, rules=RULES) == homes
+            packed_small = dump(many)
+        assert packed_small == dump(few)
+
+
 @given(lines)
 @settings(max_examples=40, deadline=None)
 def test_the_same_batch_again_changes_nothing(fresh: Fresh, told: list[str]) -> None:

@@ -8,9 +8,11 @@ from sqlalchemy import Connection
 
 from jingzhe.identity import queries
 from jingzhe.identity.components import components
-from jingzhe.identity.known import Numbers, distinct
+from jingzhe.identity.evidence import OUTCOMES, all_edges
+from jingzhe.identity.keyring import all_keys
+from jingzhe.identity.known import Numbers, distinct, now_of
 from jingzhe.identity.rules import Rules, load_rules
-from jingzhe.store.state import State, bulk
+from jingzhe.store.state import State, bulk, words
 
 
 def recomputed(state: State, *, rules: Rules | None = None) -> pa.Table:
@@ -36,17 +38,17 @@ def differences(state: State, *, rules: Rules | None = None) -> pa.Table:
 
 
 def _recomputed(connection: Connection, rules: Rules) -> pa.Table:
-    rows = bulk.select(connection, queries.ALL_KEYS)
-    if not rows:
+    keys = all_keys(connection).records
+    if not len(keys):
         empty = pa.array([], pa.int64())
         return pa.table({"key_id": empty, "person_id": empty, "kept_id": empty})
-    ids, kinds, people, joined, kept = zip(*rows, strict=True)
-    key, person, now = (np.array(column, np.int64) for column in (ids, people, kept))
-    through = np.array([0 if number is None else number for number in joined], np.int64)
-    strong_kinds = {kind for kind in set(kinds) if rules.kind(kind).merges}
-    strong = np.array([kind in strong_kinds for kind in kinds], bool)
-    edges = np.array(bulk.select(connection, queries.ALL_EDGES), np.int64).reshape(-1, 5)
-    everybody = distinct(np.concatenate([person, now, edges[:, 0], edges[:, 4][edges[:, 4] > 0]]))
+    key, person, through = (np.ascontiguousarray(keys[name]) for name in ("key", "person", "joined"))
+    now = now_of(connection, person)
+    named = words.all_words(connection)
+    kinds = np.unique(keys["kind"])
+    strong = np.isin(keys["kind"], [kind for kind in kinds.tolist() if rules.kind(named[kind]).merges])
+    home, a, b, claims, lost = _counting_edges(connection)
+    everybody = distinct(np.concatenate([person, now, home, lost[lost > 0]]))
 
     def keys_at(numbers: Numbers) -> Numbers:
         return np.searchsorted(key, numbers)
@@ -57,7 +59,6 @@ def _recomputed(connection: Connection, rules: Rules) -> pa.Table:
     place = np.arange(len(key))
     led = through > 0
     led[led] = strong[keys_at(through[led])]
-    home, a, b, claims, lost = edges.T
     known_pair = np.isin(a, key) & np.isin(b, key)
     a_at, b_at = keys_at(np.where(known_pair, a, key[0])), keys_at(np.where(known_pair, b, key[0]))
     both = known_pair & (claims == 0) & strong[a_at] & strong[b_at]
@@ -74,3 +75,18 @@ def _recomputed(connection: Connection, rules: Rules) -> pa.Table:
     oldest = np.full(len(label), np.iinfo(np.int64).max)
     np.minimum.at(oldest, label[len(key) :], everybody)
     return pa.table({"key_id": key, "person_id": oldest[label[: len(key)]], "kept_id": now})
+
+
+def _counting_edges(connection: Connection) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
+    """Returns the pairs that hold people together: home, both keys, 1 where it is a claim, and who was taken over."""
+    edges = all_edges(connection).records
+    kept = edges["outcome"] <= OUTCOMES.index("claimed")
+    undone = set(bulk.select(connection, queries.ALL_BLOCKED))
+    if undone:
+        near = np.flatnonzero(kept & np.isin(edges["a"], [a for a, _ in undone]))
+        pairs = zip(edges["a"][near].tolist(), edges["b"][near].tolist(), strict=True)
+        kept[near] = [pair not in undone for pair in pairs]
+    edges = edges[kept]
+    claims = (edges["outcome"] == OUTCOMES.index("claimed")).astype(np.int64)
+    home, a, b, lost = (np.ascontiguousarray(edges[name]) for name in ("key", "a", "b", "lost"))
+    return home, a, b, claims, lost

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from jingzhe.identity.evidence import OUTCOMES
 from jingzhe.identity.known import FRESH, Known, Numbers, distinct, pair_of
-from jingzhe.identity.walking import EdgeRow, FirstName
+from jingzhe.identity.noting import Noted
+from jingzhe.identity.walking import FirstName
 
 
 def components(nodes: int, a: Numbers, b: Numbers) -> Numbers:
@@ -110,23 +112,21 @@ class Settled:
     Args:
         homes: person under whom each observation's facts are filed.
         edges: pairs to note.
-        lost: merges in order: the person that was taken over, and by whom.
-        parent: who stands for those people now.
+        moved: people who were taken over, in order, and who stands for them now, in two columns.
         founded: new people, in order.
         first: observation in which each new key was met, by code.
         changed: known keys whose row changed, by code, and the observation.
     """
 
     homes: Numbers
-    edges: list[EdgeRow]
-    lost: list[tuple[int, int]]
-    parent: dict[int, int]
+    edges: Noted
+    moved: Numbers
     founded: Numbers
     first: tuple[Numbers, Numbers]
     changed: tuple[Numbers, Numbers]
 
 
-def settle(known: Known, matrix: Numbers, rows: Numbers, first_name: FirstName, rule: str) -> Settled:
+def settle(known: Known, matrix: Numbers, rows: Numbers, first_name: FirstName) -> Settled:
     """Joins everything that plain observations show; ``known`` gets the people of new keys.
 
     Args:
@@ -134,7 +134,6 @@ def settle(known: Known, matrix: Numbers, rows: Numbers, first_name: FirstName, 
         matrix: codes of the plain observations' keys; each has one at least.
         rows: their numbers within the batch.
         first_name: what new people are called.
-        rule: what joins are called in explanations.
     """
     pairs = pairs_of(matrix)
     first = _first_met(matrix, len(known.ids))
@@ -156,14 +155,12 @@ def settle(known: Known, matrix: Numbers, rows: Numbers, first_name: FirstName, 
     partners = np.sort(once[unseen])
     later = np.sort(once[unseen & ~_among(shown, np.sort(inside))])
     changed = _count_partners(known, pairs, partners, new)
-    edges, lost, parent = _unite(known, pairs.a[later], pairs.b[later], rows[pairs.row[later]], rule)
+    edges, moved = _unite(known, pairs.a[later], pairs.b[later], rows[pairs.row[later]])
     homes = known.person[pairs.anchor]
     last = np.zeros(len(known.ids), np.int64)
     last[pairs.a[partners]] = rows[pairs.row[partners]]
     np.maximum.at(last, pairs.b[partners], rows[pairs.row[partners]])
-    return Settled(
-        homes, edges, lost, parent, known.person[founders], (new, rows[first[new]]), (changed, last[changed])
-    )
+    return Settled(homes, edges, moved, known.person[founders], (new, rows[first[new]]), (changed, last[changed]))
 
 
 def _among(numbers: Numbers, ordered: Numbers) -> NDArray[np.bool_]:
@@ -210,32 +207,32 @@ def _count_partners(known: Known, pairs: Pairs, chosen: Numbers, new: Numbers) -
     return distinct(counted[is_known[counted]])
 
 
-def _top(parent: dict[int, int], person: int) -> int:
-    """Returns who stands for a person, and shortens the way there."""
-    while (above := parent.get(person, person)) != person:
-        parent[person] = person = parent.get(above, above)
-    return person
-
-
-def _unite(
-    known: Known, a: Numbers, b: Numbers, rows: Numbers, rule: str
-) -> tuple[list[EdgeRow], list[tuple[int, int]], dict[int, int]]:
+def _unite(known: Known, a: Numbers, b: Numbers, rows: Numbers) -> tuple[Noted, Numbers]:
     """Takes pairs of keys that have people already, in order; the older person takes the other over."""
-    edges: list[EdgeRow] = []
-    lost: list[tuple[int, int]] = []
-    parent: dict[int, int] = {}
-
-    columns = (
-        known.root[a].tolist(), known.root[b].tolist(), known.person[a].tolist(), known.ids[a].tolist(),
-        known.ids[b].tolist(), rows.tolist(),
-    )  # fmt: skip
-    for root_a, root_b, home, id_a, id_b, row in zip(*columns, strict=True):
-        one, other = _top(parent, root_a), _top(parent, root_b)
-        if one == other:
-            edges.append(EdgeRow(home, id_a, id_b, "same", rule, None, None, row))
-            continue
-        kept, gone = (one, other) if one < other else (other, one)
-        parent[gone] = kept
-        lost.append((gone, kept))
-        edges.append(EdgeRow(home, id_a, id_b, "merged", rule, kept, gone, row))
-    return edges, lost, parent
+    root_a, root_b = known.root[a], known.root[b]
+    apart = np.flatnonzero(root_a != root_b)
+    # By place in the order of their numbers, so that the older person is the smaller place.
+    people, place = np.unique(np.concatenate([root_a[apart], root_b[apart]]), return_inverse=True)
+    above = list(range(len(people)))
+    merged: list[tuple[int, int, int]] = []
+    for number, first, second in zip(apart.tolist(), *place.reshape(2, -1).tolist(), strict=True):
+        one, other = first, second
+        while (further := above[one]) != one:
+            above[one] = one = above[further]
+        while (further := above[other]) != other:
+            above[other] = other = above[further]
+        if one < other:
+            above[other] = one
+            merged.append((number, one, other))
+        elif other < one:
+            above[one] = other
+            merged.append((number, other, one))
+    at, kept, gone = np.array(merged, np.int64).reshape(-1, 3).T
+    outcome, keeping, losing = np.zeros((3, len(a)), np.int64)
+    outcome[at], keeping[at], losing[at] = OUTCOMES.index("merged"), people[kept], people[gone]
+    noted = Noted(known.person[a], known.ids[a], known.ids[b], outcome, keeping, losing, rows)
+    top = np.array(above, np.int64)
+    while (further := top[top] if len(top) else top).tobytes() != top.tobytes():
+        top = further
+    gone = np.sort(gone)
+    return noted, np.stack([people[gone], people[top[gone]]], axis=1)

@@ -50,6 +50,7 @@ class Kind:
             None for never.
         personal: True to store a keyed hash in place of the value.
         doc: what it is.
+        same_as: name of the kind whose keys these are, under another name; empty where it is a kind of its own.
     """
 
     name: str
@@ -60,13 +61,21 @@ class Kind:
     shared_after: int | None = 50
     personal: bool = False
     doc: str = ""
+    same_as: str = ""
 
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("login", "plain", 100, single=1, doc="id of the account, given after signing in"),
-        Kind("customer", "plain", 95, single=1, doc="key of a customer in imported files"),
+        Kind(
+            "customer",
+            "plain",
+            100,
+            single=1,
+            same_as="login",
+            doc="key of a customer in imported files: the id of the account, unless the import says otherwise",
+        ),
         Kind("member", "plain", 90, single=1, doc="number in the loyalty programme"),
         Kind("unionid", "plain", 85, single=1, doc="WeChat: one person over all apps of one owner"),
         Kind("phone", "phone", 80, single=3, personal=True, doc="telephone number, E.164"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.identity import queries
+from jingzhe.identity.evidence import seen_before
+from jingzhe.identity.keyring import keys_at, keys_of_people
 from jingzhe.identity.observations import Coded
 from jingzhe.identity.rules import Rules
-from jingzhe.store.state import bulk
+from jingzhe.store.state import bulk, packed, words
 
 FRESH = -1
-_PROBES = 64
+PROBES = 64
 """How far behind its own number a key may stand that met another key there."""
 
 Numbers = NDArray[np.int64]
@@ -108,27 +111,44 @@ def distinct(numbers: Numbers) -> Numbers:
 
 def _read_keys(connection: Connection, coded: Coded, known: Known) -> None:
     odd = set(np.flatnonzero(coded.ids != coded.natural).tolist())
-    rows = bulk.select(connection, queries.KEYS, coded.ids.tolist())
-    if rows:
-        columns = list(zip(*rows, strict=True))
-        code = np.searchsorted(coded.ids, np.array(columns[0], np.int64))
-        names = np.array([coded.names[kind] for kind in coded.kinds[code].tolist()], object)
-        same = names == np.array(columns[1], object)
-        stored = coded.values.take(pa.array(code))
-        same &= pc.equal(stored, pa.array(columns[2], pa.string())).to_numpy(zero_copy_only=False)
+    rows = keys_at(connection, coded.ids, texts=1)
+    if len(rows.records):
+        code = np.searchsorted(coded.ids, rows.records["key"])
+        same = rows.records["kind"] == _kind_numbers(connection, coded)[coded.kinds[code]]
+        stored = coded.values.take(pa.array(code)).cast(pa.large_string())
+        same &= pc.equal(stored, rows.texts[0]).to_numpy(zero_copy_only=False)
         odd |= set(code[~same].tolist())
-        _note(known, code[same], columns[3:], same)
+        _note(connection, known, code[same], rows.records[same])
     _probe(connection, coded, known, sorted(odd))
 
 
-def _note(known: Known, code: Numbers, columns: list[tuple[int | None, ...]], chosen: NDArray[np.bool_]) -> None:
-    """Takes over person_id, joined_to, partners, shared_us and the person's successor of the chosen rows."""
-    person, joined, partners, shared, now = (
-        np.array([0 if value is None else value for value in column], np.int64)[chosen] for column in columns
-    )
-    known.person[code], known.joined[code], known.partners[code] = person, joined, partners
-    known.shared_us[code], known.shared[code] = shared, shared > 0
-    known.root[code] = np.where(now > 0, now, person)
+def _kind_numbers(connection: Connection, coded: Coded) -> Numbers:
+    """Returns the number under which each of a batch's kinds is stored; 0 where none is."""
+    number = {word: number for number, word in words.all_words(connection).items()}
+    return np.array([number.get(name, 0) for name in coded.names], np.int64)
+
+
+def _note(connection: Connection, known: Known, code: Numbers, records: packed.Records) -> None:
+    """Takes over what stands in keys' rows, and who their people are now."""
+    known.person[code], known.joined[code] = records["person"], records["joined"]
+    known.partners[code], known.shared_us[code] = records["partners"], records["shared"]
+    known.shared[code] = records["shared"] > 0
+    known.root[code] = now_of(connection, known.person[code])
+
+
+def now_of(connection: Connection, people: Numbers) -> Numbers:
+    """Returns who people are now; numbers that are nobody's stay."""
+    once, places = np.unique(people, return_inverse=True)
+    newest = bulk.select(connection, queries.NEWEST_MOVED)[0][0] or 0
+    asked = once[: np.searchsorted(once, newest, "right")]
+    if not len(asked):
+        return people
+    rows = chain.from_iterable(bulk.select(connection, queries.NOW, asked.tolist()))
+    moved = np.fromiter(rows, np.int64).reshape(-1, 2)
+    now = once.copy()
+    now[np.searchsorted(once, moved[:, 0])] = moved[:, 1]
+    found: Numbers = now[places]
+    return found
 
 
 def _probe(connection: Connection, coded: Coded, known: Known, odd: list[int]) -> None:
@@ -137,13 +157,15 @@ def _probe(connection: Connection, coded: Coded, known: Known, odd: list[int]) -
     A key stands at the first number from its own on that no other has. So those that the store has are found before
     the new ones are placed: one placed behind a number that is left again would not be found there later.
     """
+    if not odd:
+        return
     taken_by = {code: _find(connection, coded, known, code) for code in odd}
     new = [code for code, taken in taken_by.items() if taken is not None]
     settled = set(np.delete(coded.ids, new).tolist())
     for code in new:
         first = int(coded.natural[code])
         taken = settled.union(taken_by[code] or ())
-        coded.ids[code] = next(number for number in range(first, first + _PROBES) if number not in taken)
+        coded.ids[code] = next(number for number in range(first, first + PROBES) if number not in taken)
         settled.add(int(coded.ids[code]))
         known.person[code] = known.root[code] = FRESH
 
@@ -151,20 +173,21 @@ def _probe(connection: Connection, coded: Coded, known: Known, odd: list[int]) -
 def _find(connection: Connection, coded: Coded, known: Known, code: int) -> set[int] | None:
     """Takes over what the store knows of a key, wherever it stands; returns which numbers others have if it is new."""
     first = int(coded.natural[code])
-    rows = bulk.select(connection, queries.KEYS, list(range(first, first + _PROBES)))
-    name, value = coded.names[coded.kinds[code]], coded.values[code].as_py()
-    for row in rows:
-        if (row[1], row[2]) == (name, value):
-            coded.ids[code] = row[0]
-            _note(known, np.array([code]), [(cell,) for cell in row[3:]], np.array([True]))
-            return None
-    return {row[0] for row in rows}
+    rows = keys_at(connection, np.arange(first, first + PROBES), texts=1)
+    kind = _kind_numbers(connection, coded)[coded.kinds[code]]
+    same = pc.equal(rows.texts[0], coded.values[code].as_py()).to_numpy(zero_copy_only=False)
+    same &= rows.records["kind"] == kind
+    if same.any():
+        coded.ids[code] = rows.records["key"][same][0]
+        _note(connection, known, np.array([code]), rows.records[same])
+        return None
+    return set(rows.records["key"].tolist())
 
 
 def _read_pairs(connection: Connection, matrix: Numbers, known: Known, strength: Numbers) -> None:
     """Finds which pairs of known keys were seen together before."""
-    found = []
-    asked: set[tuple[int, int, int]] = set()
+    found: list[Numbers] = []
+    asked: list[tuple[Numbers, Numbers]] = []
     for first in range(matrix.shape[1]):
         for second in range(first + 1, matrix.shape[1]):
             a, b = matrix[:, first], matrix[:, second]
@@ -178,32 +201,36 @@ def _read_pairs(connection: Connection, matrix: Numbers, known: Known, strength:
             )
             found.append(pair_of(a[inside], b[inside]))
             a, b = a[~inside], b[~inside]
-            asked.update(zip(known.person[a].tolist(), known.ids[a].tolist(), known.ids[b].tolist(), strict=True))
             # Of two equally strong keys either may have stood first, and the pair is filed under that one.
             either = ~known.strong[a] | (known.strong[b] & (strength[a] == strength[b]))
-            a, b = b[either], a[either]
-            asked.update(zip(known.person[a].tolist(), known.ids[a].tolist(), known.ids[b].tolist(), strict=True))
-    if asked:
-        bulk.offer(connection, "asked_pairs", ("person_id", "a", "b"), sorted(asked))
-        seen = np.array(bulk.select(connection, queries.EDGES), np.int64).reshape(-1, 2)
-        order = np.argsort(known.ids)
-        codes = order[np.searchsorted(known.ids, seen, sorter=order)]
-        found.append(pair_of(codes[:, 0], codes[:, 1]))
-    if found:
-        known.pairs = distinct(np.concatenate(found))
+            asked += [(a, b), (b[either], a[either])]
+    if not asked:
+        return
+    a, b = (np.concatenate(codes) for codes in zip(*asked, strict=True))
+    if len(a):
+        seen = seen_before(connection, known.person[a], known.ids[a], known.ids[b])
+        found.append(pair_of(a[seen], b[seen]))
+    known.pairs = distinct(np.concatenate(found))
 
 
 def _read_refusals(connection: Connection, known: Known) -> None:
     """Reads what may not join: pairs of keys whose join was undone, and people kept apart by hand."""
-    rows = bulk.select(connection, queries.BLOCKED, known.ids.tolist())
-    code_of = {number: code for code, number in enumerate(known.ids.tolist())} if rows else {}
-    for a, b in rows:
-        if b in code_of:
-            low, high = sorted((code_of[a], code_of[b]))
-            known.blocked.add((low << 32) | high)
+    rows = np.array(_blocked(connection, known.ids), np.int64).reshape(-1, 2)
+    order = np.argsort(known.ids)
+    ids = known.ids[order]
+    here = rows[packed.among(rows[:, 0], ids) & packed.among(rows[:, 1], ids)]
+    codes = order[np.searchsorted(ids, here)]
+    known.blocked.update(pair_of(codes[:, 0], codes[:, 1]).tolist())
     for a, b in bulk.select(connection, queries.NEVER):
         known.never.setdefault(a, set()).add(b)
         known.never.setdefault(b, set()).add(a)
+
+
+def _blocked(connection: Connection, ids: Numbers) -> list[tuple[int, ...]]:
+    """Returns the blocked pairs of some keys, or all that there are where these are fewer."""
+    few = len(ids) // 8
+    rows = bulk.select(connection, f"{queries.ALL_BLOCKED} LIMIT {few + 1}")
+    return rows if len(rows) <= few else bulk.select(connection, queries.BLOCKED, ids.tolist())
 
 
 def _read_counts(connection: Connection, coded: Coded, known: Known, rules: Rules) -> None:
@@ -217,10 +244,25 @@ def _read_counts(connection: Connection, coded: Coded, known: Known, rules: Rule
     growing = (highest > 0) & (new.any(axis=1) | (lowest < highest))
     people = distinct(root[growing].ravel())
     wanted = [person for person in people[people > 0].tolist() if person not in known.anonymous]
+    if not wanted:
+        return
     codes = {name: code for code, name in enumerate(coded.names)}
-    for person, name, keys in bulk.select(connection, queries.COUNTS, wanted) if wanted else ():
+    named = words.all_words(connection)
+    for person, number, keys in _keys_by_kind(connection, np.array(wanted, np.int64)):
+        name = named[number]
         kind = rules.kind(name)
         if kind.merges and kind.single:
             code = codes.setdefault(name, len(codes))
             known.limits[code] = kind.single
             known.counts.setdefault(person, {})[code] = keys
+
+
+def _keys_by_kind(connection: Connection, people: Numbers) -> list[tuple[int, int, int]]:
+    """Returns person, number of the kind and how many keys of it they have, with everybody they took over."""
+    taken = np.array(bulk.select(connection, queries.MEMBERS, people.tolist()), np.int64).reshape(-1, 2)
+    root, person = np.concatenate([people, taken[:, 1]]), np.concatenate([people, taken[:, 0]])
+    order = np.argsort(person)
+    records = keys_of_people(connection, person, texts=0).records
+    roots = root[order][np.searchsorted(person[order], records["person"])]
+    held, counts = np.unique((roots << 16) | records["kind"], return_counts=True)
+    return list(zip((held >> 16).tolist(), (held & 0xFFFF).tolist(), counts.tolist(), strict=True))

@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import IdentityError
 from jingzhe.identity import queries
+from jingzhe.identity.evidence import Edge, put_edge, refile, remove_edge
+from jingzhe.identity.keyring import ChangedKeys, KeyRow, change_keys
 from jingzhe.identity.keys import Key
-from jingzhe.identity.people import KeyRow, Member, current, find_key, member
+from jingzhe.identity.people import Member, current, find_key, keys_numbered, member
 from jingzhe.identity.resolving import next_change, take_turn
 from jingzhe.identity.rules import Rules, load_rules
 from jingzhe.identity.splitting import Part, parts_without
 from jingzhe.identity.writing import Change, move_people, touch
 from jingzhe.store.state import State, bulk, counting
 from jingzhe.store.state import identity_tables as tables
+from jingzhe.store.state.graph_notes import folded_before
 
 
 class By(NamedTuple):
@@ -62,10 +66,13 @@ class Undone:
     Args:
         change: number of the change.
         people: the people there are now in place of the one, the oldest first.
+        folded: those among the people who go whose earlier facts stay with the one who had taken them over, because
+            compaction has folded the merge into the facts; only later facts go to them.
     """
 
     change: int
     people: tuple[int, ...]
+    folded: tuple[int, ...] = ()
 
 
 def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, clock: Clock) -> Undone:
@@ -97,13 +104,27 @@ def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, 
         }
         parts = parts_without(found, apart | blocked, lambda kind: rules.kind(kind).merges)
         _check_apart(parts, rows)
+        folded = _folded(connection, found, parts)
         change = next_change(connection)
         for a, b in rows:
             _block(connection, a.key_id, b.key_id)
         people = _write_parts(connection, found, parts, rules, Change(change, clock.now()))
         details = {"from": found.person_id, "to": people, "keys": [[[*_name(a)], [*_name(b)]] for a, b in rows]}
+        if folded:
+            details["folded"] = folded
         _decide(connection, Decision(change, clock.now(), by.who, "undo", by.why, details))
-    return Undone(change, tuple(people))
+    return Undone(change, tuple(people), folded)
+
+
+def _folded(connection: Connection, found: Member, parts: list[Part]) -> tuple[int, ...]:
+    """Returns the people who go, but whose facts compaction has filed under the one who stays."""
+    before = folded_before(connection)
+    if before is None:
+        return ()
+    going = sorted(person for part in parts if found.person_id not in part.people for person in part.people)
+    moved = bulk.select(connection, queries.OVERRIDES_OF, going)
+    micros = round(before.timestamp() * 1e6)
+    return tuple(old for old, _, moved_us in moved if moved_us < micros)
 
 
 def _check_apart(parts: list[Part], rows: list[tuple[KeyRow, KeyRow]]) -> None:
@@ -121,6 +142,7 @@ def _write_parts(connection: Connection, found: Member, parts: list[Part], rules
     """Gives every part its person; returns them."""
     people = []
     moved: list[tuple[int, int]] = []
+    rehomed: list[tuple[KeyRow, KeyRow]] = []
     for part in parts:
         if part.people:
             person = min(part.people)
@@ -129,28 +151,34 @@ def _write_parts(connection: Connection, found: Member, parts: list[Part], rules
             counting.raise_to(connection, counting.PEOPLE, person)
         people.append(person)
         moved += [(other, person) for other in sorted(part.people - {person})]
-        for number in part.keys:
-            _rehome(connection, found.keys[number], part, person)
+        rehomed += [pair for number in part.keys if (pair := _rehomed(found.keys[number], part, person))]
+    if rehomed:
+        _rehome(connection, rehomed)
     everybody = sorted({*found.people, *people})
     _delete(connection, tables.identity_override.c.old_person, found.people)
     _delete(connection, tables.identity_anonymous.c.person_id, found.people)
     for person, part in zip(people, parts, strict=True):
         if not any(rules.kind(found.keys[number].kind).merges for number in part.keys):
             bulk.insert(connection, tables.identity_anonymous, ("person_id",), [(person,)])
-    move_people(connection, moved, change)
-    touch(connection, change, everybody)
+    move_people(connection, np.array(moved, np.int64).reshape(-1, 2), change)
+    touch(connection, change, np.array(everybody, np.int64))
     return people
 
 
-def _rehome(connection: Connection, key: KeyRow, part: Part, person: int) -> None:
+def _rehomed(key: KeyRow, part: Part, person: int) -> tuple[KeyRow, KeyRow] | None:
+    """Returns a key as it was and as it is in its part, None where it stays as it is."""
     home = key.person_id if key.person_id in part.people else person
     joined = key.joined_to if key.joined_to in part.keys else None
-    if (home, joined) == (key.person_id, key.joined_to):
-        return
-    table, edge = tables.identity_key, tables.identity_edge
-    connection.execute(sa.update(table).where(table.c.key_id == key.key_id).values(person_id=home, joined_to=joined))
-    filed = (edge.c.person_id == key.person_id) & (edge.c.a == key.key_id)
-    connection.execute(sa.update(edge).where(filed).values(person_id=home))
+    now = key._replace(person_id=home, joined_to=joined)
+    return None if now == key else (key, now)
+
+
+def _rehome(connection: Connection, rehomed: list[tuple[KeyRow, KeyRow]]) -> None:
+    rows = [
+        (now.key_id, now.person_id, now.joined_to or 0, now.partners, now.shared_us or 0) for _, now in rehomed
+    ]  # fmt: skip
+    change_keys(connection, ChangedKeys(*np.array(rows, np.int64).T))
+    refile(connection, {(old.person_id, old.key_id): now.person_id for old, now in rehomed})
 
 
 def _delete(connection: Connection, column: sa.Column[Any], numbers: Iterable[int]) -> None:
@@ -209,23 +237,20 @@ def merge_within(
         a, b = b, a
     claimed = not rules.kind(b.kind).merges
     change = next_change(connection)
-    edge = tables.identity_edge
-    connection.execute(
-        sa.delete(edge).where((edge.c.person_id == a.person_id) & (edge.c.a == a.key_id) & (edge.c.b == b.key_id))
-    )
+    remove_edge(connection, a.person_id, a.key_id, b.key_id)
     gone = current(connection, b.person_id) if claimed else lost.person_id
     stays = kept.person_id if gone == lost.person_id else lost.person_id
-    connection.execute(
-        sa.insert(edge).values(
-            person_id=a.person_id, a=a.key_id, b=b.key_id, outcome="claimed" if claimed else "merged", rule=rule,
-            kept=stays, lost=gone, seen_us=round(at.timestamp() * 1e6), event="",
-        )
+    outcome = "claimed" if claimed else "merged"
+    put_edge(
+        connection,
+        Edge(a.person_id, a.key_id, b.key_id, outcome, rule, stays, gone, round(at.timestamp() * 1e6), ""),
     )  # fmt: skip
     _unblock(connection, a.key_id, b.key_id)
-    move_people(connection, [(lost.person_id, kept.person_id)], Change(change, at))
+    pair = np.array([(lost.person_id, kept.person_id)], np.int64)
+    move_people(connection, pair, Change(change, at))
     named = any(rules.kind(key.kind).merges for found in (kept, lost) for key in found.keys.values())
     _delete(connection, tables.identity_anonymous.c.person_id, [lost.person_id, *([kept.person_id] if named else [])])
-    touch(connection, Change(change, at), (kept.person_id, lost.person_id))
+    touch(connection, Change(change, at), pair)
     details = {"kept": kept.person_id, "lost": lost.person_id, "rule": rule}
     _decide(connection, Decision(change, at, by.who, "merge", by.why, details))
     return kept.person_id
@@ -313,7 +338,7 @@ def _key(state: State, key: Key | int) -> KeyRow:
         found = find_key(state, key)
     else:
         with state.reading() as connection:
-            found = next((KeyRow(*row) for row in bulk.select(connection, queries.KEYS_BY_ID, [key])), None)
+            found = next(iter(keys_numbered(connection, [key])), None)
     if found is None:
         raise IdentityError("This key was never seen", key=f"{key.kind} {key.value}" if isinstance(key, Key) else key)
     return found

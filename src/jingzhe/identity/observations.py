@@ -126,7 +126,8 @@ class Coder:
         Raises:
             SettingError: a kind is not known.
         """
-        order = sorted(observations.columns, key=lambda column: self._rank(column.kind))
+        called = [KeyColumn(self._rules.called(column.kind), column.values) for column in observations.columns]
+        order = sorted(called, key=lambda column: self._rank(column.kind))
         names = list(dict.fromkeys(column.kind for column in order))
         numbers, texts, kinds, places, junk = [], [], [], [], 0
         met = 0
@@ -157,10 +158,11 @@ class Coder:
 
     def stored(self, key: Key) -> tuple[str, int] | None:
         """Returns the value under which a key is stored and its number, None where it stands for no value."""
-        values, _ = self._stored_values(key.kind, pa.array([key.value], pa.string()))
+        kind = self._rules.called(key.kind)
+        values, _ = self._stored_values(kind, pa.array([key.value], pa.string()))
         if not len(values):
             return None
-        return values[0].as_py(), int(numbered(values, self._salt + key.kind.encode())[0])
+        return values[0].as_py(), int(numbered(values, self._salt + kind.encode())[0])
 
     def _rank(self, name: str) -> tuple[bool, int]:
         kind = self._rules.kind(name)
@@ -186,12 +188,16 @@ def _distinct(
     """
     while True:
         ids, first, code = np.unique(numbers, return_index=True, return_inverse=True)
-        found = values.take(pa.array(first))
-        same = pc.equal(found.take(pa.array(code)), values).to_numpy(zero_copy_only=False)
-        same &= kinds[first][code] == kinds
+        again = np.ones(len(numbers), bool)
+        again[first] = False
+        later = np.flatnonzero(again)
+        before = first[code[later]]
+        same = pc.equal(values.take(pa.array(before)), values.take(pa.array(later))).to_numpy(zero_copy_only=False)
+        same &= kinds[before] == kinds[later]
         if same.all():
             return ids, first, code
-        numbers = np.where(same, numbers, numbers + 1)
+        numbers = numbers.copy()
+        numbers[later[~same]] += 1
 
 
 def _micros(moment: datetime) -> int:

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
 
+import numpy as np
 from sqlalchemy import Connection
 
 from jingzhe.core.errors import IdentityError
 from jingzhe.identity import queries
+from jingzhe.identity.evidence import Edge, edges_of
+from jingzhe.identity.keyring import KeyRow, as_rows, keys_at, keys_of_people
 from jingzhe.identity.keys import Key
+from jingzhe.identity.known import PROBES
 from jingzhe.identity.observations import Coder
-from jingzhe.identity.rules import load_rules, project_salt
+from jingzhe.identity.rules import known_salt, load_rules
 from jingzhe.store.state import State, bulk
-
-
-class KeyRow(NamedTuple):
-    """A key as it is stored."""
-
-    key_id: int
-    kind: str
-    value: str
-    person_id: int
-    joined_to: int | None
-    partners: int
-    shared_us: int | None
-    seen_us: int
-    event: str
-
-
-class Edge(NamedTuple):
-    """A pair of keys as it is stored; see :class:`jingzhe.identity.walking.EdgeRow`."""
-
-    person_id: int
-    a: int
-    b: int
-    outcome: str
-    rule: str
-    kept: int | None
-    lost: int | None
-    seen_us: int
-    event: str
 
 
 @dataclass(frozen=True)
@@ -102,11 +78,16 @@ def member(connection: Connection, person: int) -> Member:
     """
     now = current(connection, person)
     people = sorted({now, *(row[0] for row in bulk.select(connection, queries.MEMBERS, [now]))})
-    keys = [KeyRow(*row) for row in bulk.select(connection, queries.MEMBER_KEYS, people)]
+    keys = as_rows(connection, keys_of_people(connection, np.array(people, np.int64)))
     if not keys and len(people) == 1:
         raise IdentityError("Nobody has this number, or no key leads to them", person=person)
-    edges = tuple(Edge(*row) for row in bulk.select(connection, queries.MEMBER_EDGES, people))
-    return Member(now, tuple(people), {key.key_id: key for key in keys}, edges)
+    edges = edges_of(connection, np.array(people, np.int64))
+    return Member(now, tuple(people), {key.key_id: key for key in keys}, tuple(edges))
+
+
+def keys_numbered(connection: Connection, numbers: Iterable[int]) -> list[KeyRow]:
+    """Returns the keys of some numbers that are known, the first seen first."""
+    return as_rows(connection, keys_at(connection, np.array(sorted(numbers), np.int64)))
 
 
 def keys_of(state: State, person: int) -> list[KeyRow]:
@@ -135,16 +116,15 @@ def find(state: State, key: Key) -> int | None:
 def find_key(state: State, key: Key) -> KeyRow | None:
     """Returns a key as it is stored, None where it was never seen or stands for no value."""
     rules = load_rules(state)
-    with state.writing() as connection:
-        # The first to ask makes the salt.
-        salt = project_salt(state, connection)
-    stored = Coder(rules, salt).stored(key)
-    if stored is None:
-        return None
-    value, number = stored
     with state.reading() as connection:
-        rows = bulk.select(connection, queries.KEYS_BY_ID, list(range(number, number + 64)))
-    return next((row for row in (KeyRow(*cells) for cells in rows) if row[1:3] == (key.kind, value)), None)
+        salt = known_salt(connection)
+        # Whoever stores the first key makes the salt.
+        stored = Coder(rules, salt or b"").stored(key)
+        if salt is None or stored is None:
+            return None
+        value, number = stored
+        rows = keys_numbered(connection, range(number, number + PROBES))
+    return next((row for row in rows if row[1:3] == (rules.called(key.kind), value)), None)
 
 
 def explain(state: State, person: int) -> list[Join]:
@@ -156,8 +136,8 @@ def explain(state: State, person: int) -> list[Join]:
     with state.reading() as connection:
         found = member(connection, person)
         outside = {edge.b for edge in found.edges} | {key.joined_to for key in found.keys.values() if key.joined_to}
-        rows = bulk.select(connection, queries.KEYS_BY_ID, sorted(outside - set(found.keys)))
-    names = {key.key_id: Key(key.kind, key.value) for key in (*found.keys.values(), *(KeyRow(*row) for row in rows))}
+        others = keys_numbered(connection, outside - set(found.keys))
+    names = {key.key_id: Key(key.kind, key.value) for key in (*found.keys.values(), *others)}
     noted = {(edge.a, edge.b) for edge in found.edges}
     joins = [
         Join(

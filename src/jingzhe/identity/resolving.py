@@ -17,13 +17,12 @@ from sqlalchemy import Connection
 
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import IdentityError
-from jingzhe.identity import queries
-from jingzhe.identity.known import read_known
+from jingzhe.identity.known import now_of, read_known
 from jingzhe.identity.observations import Coded, Coder, Observations
 from jingzhe.identity.rules import Rules, load_rules, project_salt
 from jingzhe.identity.working import work
 from jingzhe.identity.writing import Batch, Change, write
-from jingzhe.store.state import State, bulk, counting
+from jingzhe.store.state import State, counting
 from jingzhe.store.state import identity_tables as tables
 
 _CACHE_KB = 65_536
@@ -56,7 +55,7 @@ class Resolved:
 def take_turn(connection: Connection) -> None:
     """Waits until nobody else changes the identity graph; holds until the transaction's end."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text(queries.TURN))
+        connection.execute(sa.text(counting.TURN))
     else:
         # The default of 2 MB is written and read again many times in one large batch.
         connection.exec_driver_sql(f"PRAGMA cache_size = -{_CACHE_KB}")
@@ -106,9 +105,9 @@ def resolve(
             return before
         known = read_known(connection, coded, known_rules)
         last_person = counting.last(connection, counting.PEOPLE)
-        done = work(known, coded.matrix, last_person, rule)
+        done = work(known, coded.matrix, last_person)
         change, at = next_change(connection), clock.now()
-        write(connection, Batch(coded, observations), known, done, Change(change, at))
+        write(connection, Batch(coded, observations, rule), known, done, Change(change, at))
         row = {
             "batch_id": batch_id, "change": change, "resolved_at": at, "observations": len(observations),
             "content": content, "homes": zlib.compress(done.homes.tobytes(), 1),
@@ -137,12 +136,4 @@ def _replayed(connection: Connection, batch_id: str, content: str) -> Resolved |
             batch=batch_id,
         )
     homes = np.frombuffer(zlib.decompress(row.homes), np.int64)
-    return Resolved(homes, current_people(connection, homes), row.change, replayed=True)
-
-
-def current_people(connection: Connection, homes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns who the people ``homes`` are now."""
-    distinct, places = np.unique(homes, return_inverse=True)
-    moved: dict[int, int] = dict(bulk.select(connection, queries.NOW, distinct.tolist()))
-    now = np.array([moved.get(person, person) for person in distinct.tolist()], np.int64)
-    return now[places] if len(now) else homes
+    return Resolved(homes, now_of(connection, homes), row.change, replayed=True)

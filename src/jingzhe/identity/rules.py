@@ -18,7 +18,7 @@ from jingzhe.identity.keys import KINDS, NEVER, NORMALISERS, Kind, base_kind
 from jingzhe.store.state import State, documents
 
 DOCUMENT = ("identity", "rules")
-_SALT = ("identity", "salt")
+SALT = ("identity", "salt")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Rules:
                     f"There is no way of writing called {kind.normaliser!r}",
                     hint=f"Use one of: {', '.join(NORMALISERS)}.",
                     kind=kind.name,
+                )
+            if kind.same_as and (kind.same_as not in self.kinds or self.kinds[kind.same_as].same_as):
+                raise SettingError(
+                    f"Keys cannot be the same as {kind.same_as!r}", hint="Name a kind that is itself.", kind=kind.name
                 )
             for name in ("single", "shared_after"):
                 limit = getattr(kind, name)
@@ -74,6 +78,25 @@ class Rules:
                 hint=f"Known are: {', '.join(sorted(self.kinds))}. Others can be added to the rules.",
             )
         return found
+
+    def called(self, name: str) -> str:
+        """Returns the name under which keys of a kind are stored: that of the kind which it is the same as.
+
+        Raises:
+            SettingError: there is no such kind.
+        """
+        same_as = self.kind(name).same_as
+        if not same_as:
+            return name
+        _, slash, app = name.partition("/")
+        return same_as + slash + app
+
+    def are_same(self, one: str, other: str) -> bool:
+        """Tells whether keys of two kinds, known or not, are the same under two names."""
+        if one == other:
+            return True
+        known = all(name.partition("/")[0] in self.kinds for name in (one, other))
+        return known and self.called(one) == self.called(other)
 
     def document(self) -> dict[str, Any]:
         """Returns the rules in JSON's terms."""
@@ -124,6 +147,12 @@ def save_rules(state: State, rules: Rules) -> int:
     return state.put_document(*DOCUMENT, rules.document())
 
 
+def known_salt(connection: Connection) -> bytes | None:
+    """Returns the secret under which personal keys are hashed, None where no key was ever stored."""
+    document = documents.get(connection, *SALT, None)
+    return bytes.fromhex(document.body["salt"]) if document else None
+
+
 def project_salt(state: State, connection: Connection) -> bytes:
     """Returns the secret under which personal keys are hashed, made the first time; it never changes.
 
@@ -133,10 +162,10 @@ def project_salt(state: State, connection: Connection) -> bytes:
         state: the store.
         connection: a transaction that writes.
     """
-    document = documents.get(connection, *_SALT, None)
-    if document is None:
-        state.put_document(*_SALT, {"salt": secrets.token_hex(32)}, connection=connection)
-        document = documents.get(connection, *_SALT, None)
-    if document is None:
+    salt = known_salt(connection)
+    if salt is None:
+        state.put_document(*SALT, {"salt": secrets.token_hex(32)}, connection=connection)
+        salt = known_salt(connection)
+    if salt is None:
         raise SettingError("The project's salt cannot be kept")
-    return bytes.fromhex(document.body["salt"])
+    return salt

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from jingzhe.identity.people import Edge, KeyRow, Member
+from jingzhe.identity.evidence import Edge
+from jingzhe.identity.keyring import KeyRow
+from jingzhe.identity.people import Member
 
 Pair = frozenset[int]
 _Node = tuple[str, int]

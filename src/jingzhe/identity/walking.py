@@ -13,27 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jingzhe.identity.known import Known, Numbers
+from jingzhe.identity.noting import EdgeRow
 
 NOBODY = 0
 """The person of an observation without a key that can be used."""
-
-
-class EdgeRow(NamedTuple):
-    """One distinct pair of keys that was seen together.
-
-    ``outcome``: same (one person already), merged (two people became one: ``kept`` took ``lost`` over), claimed (the
-    history of an anonymous person, ``lost``, came to ``kept``), moved (a device now follows another person), or why
-    it was refused: limit, blocked, never.
-    """
-
-    person_id: int
-    a: int
-    b: int
-    outcome: str
-    rule: str
-    kept: int | None
-    lost: int | None
-    number: int
 
 
 @dataclass
@@ -89,6 +72,11 @@ class Graph:
             set(known.pairs.tolist()), known.blocked, {one: set(others) for one, others in known.never.items()},
         )  # fmt: skip
 
+    @classmethod
+    def empty(cls, known: Known) -> Graph:
+        """Returns no keys, and the people without a joining key."""
+        return cls([], [], [], [], [], [], [], [], [], anonymous=set(known.anonymous))
+
     def pair(self, a: int, b: int) -> int:
         """Returns one number for a pair of codes, whichever comes first."""
         return (a << 32) | b if a < b else (b << 32) | a
@@ -124,10 +112,9 @@ class Walk:
         graph: what they meet; it is changed.
         limits: how many keys of a kind one person may have, by code of the kind; kinds without limit are absent.
         first_name: what new people are called.
-        rule: what the observations' joins are called in explanations.
     """
 
-    def __init__(self, graph: Graph, limits: Mapping[int, int], first_name: FirstName, rule: str) -> None:
+    def __init__(self, graph: Graph, limits: Mapping[int, int], first_name: FirstName) -> None:
         self.graph = graph
         self._base, self._width = first_name
         self._newest = 0
@@ -144,7 +131,6 @@ class Walk:
         """Merges in order: the person that was taken over, and by whom."""
         self.counting = any(graph.after)
         self._limits = limits
-        self._rule = rule
 
     def observe(self, keys: tuple[int, ...], number: int) -> int:
         """Returns the person under whom the facts of an observation are filed; NOBODY where no key can be used.
@@ -405,4 +391,4 @@ class Walk:
     def _edge(self, a: int, b: int, outcome: str, number: int, people: tuple[int, int] | None = None) -> None:
         graph = self.graph
         kept, lost = people or (None, None)
-        self.edges.append(EdgeRow(graph.person[a], graph.ids[a], graph.ids[b], outcome, self._rule, kept, lost, number))
+        self.edges.append(EdgeRow(graph.person[a], graph.ids[a], graph.ids[b], outcome, kept, lost, number))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jingzhe.identity.components import pairs_of, plain, settle
 from jingzhe.identity.known import Known, Numbers, distinct
-from jingzhe.identity.walking import NOBODY, EdgeRow, FirstName, Graph, Walk
+from jingzhe.identity.noting import Noted
+from jingzhe.identity.walking import FirstName, Graph, Walk
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Done:
         homes: person under whom each observation's facts are filed.
         people: who that is after the batch.
         edges: pairs to note.
-        moved: people who were taken over, and who stands for them after the batch.
+        moved: people who were taken over, in order, and who stands for them after the batch, in two columns.
         first: codes of the new keys, and the observation in which each was met.
         changed: codes of the known keys whose row changed, and the observation.
         crowded: codes of keys that became shared, and the observation in which each did.
@@ -30,8 +31,8 @@ class Done:
 
     homes: Numbers
     people: Numbers
-    edges: list[EdgeRow]
-    moved: list[tuple[int, int]]
+    edges: Noted
+    moved: Numbers
     first: tuple[Numbers, Numbers]
     changed: tuple[Numbers, Numbers]
     crowded: dict[int, int]
@@ -40,7 +41,7 @@ class Done:
     last_person: int
 
 
-def work(known: Known, matrix: Numbers, last_person: int, rule: str, *, one_by_one: bool = False) -> Done:
+def work(known: Known, matrix: Numbers, last_person: int, *, one_by_one: bool = False) -> Done:
     """Does a batch's work; the arrays of ``known`` are changed.
 
     A new person is first called after the observation that founded it, so that both ways of working give names that
@@ -50,37 +51,62 @@ def work(known: Known, matrix: Numbers, last_person: int, rule: str, *, one_by_o
         known: what is known of the keys.
         matrix: codes of each observation's keys.
         last_person: number of the newest person.
-        rule: what joins are called in explanations.
         one_by_one: True to take no short cut.
     """
     first_name = FirstName(last_person + 1, matrix.shape[1] + 1)
     is_plain = np.zeros(len(matrix), bool) if one_by_one else plain(known, pairs_of(matrix))
+    before = _standing(known)
     rows = np.flatnonzero(is_plain)
-    quick = settle(known, matrix[rows], rows, first_name, rule)
-    graph = Graph.of(known)
-    graph.parent.update(quick.parent)
-    walk = Walk(graph, known.limits, first_name, rule)
+    quick = settle(known, matrix[rows], rows, first_name)
     homes = np.empty(len(matrix), np.int64)
     homes[rows] = quick.homes
-    slow = np.flatnonzero(~is_plain)
+    walk, moved = _walk(known, matrix, np.flatnonzero(~is_plain), homes, first_name)
+    called = _Names(last_person, np.concatenate([quick.founded, np.array(walk.founded, np.int64)]))
+    known.person[:] = called.of(known.person)
+    edges = called.in_edges(quick.edges.and_then(Noted.of(walk.edges)))
+    homes = called.of(homes)
+    moved = called.of(np.concatenate([quick.moved, moved]))
+    moved = moved[np.argsort(moved[:, 0])]
+    anonymous = walk.graph.anonymous
+    unnamed = np.sort(called.of(np.array(list(anonymous), np.int64)))
+    return Done(
+        homes, _mapped(_mapped(homes, before), moved), edges, moved,
+        _joined(quick.first, walk.first), _joined(quick.changed, walk.changed), walk.crowded,
+        sorted(known.anonymous - anonymous), unnamed[unnamed > last_person].tolist(),
+        called.last,
+    )  # fmt: skip
+
+
+def _walk(known: Known, matrix: Numbers, slow: Numbers, homes: Numbers, first_name: FirstName) -> tuple[Walk, Numbers]:
+    """Takes observations one by one; returns what that did, and who stands for the people that were taken over.
+
+    What they meet is met by no plain observation.
+    """
+    graph = Graph.of(known) if len(slow) else Graph.empty(known)
+    walk = Walk(graph, known.limits, first_name)
     for number, row in zip(slow.tolist(), matrix[slow].tolist(), strict=True):
         homes[number] = walk.observe(tuple(dict.fromkeys(key for key in row if key >= 0)), number)
     if len(slow):
         walk.keep(known)
-    lost = [*quick.lost, *walk.lost]
-    roots = {person: graph.root(person) for person, _ in lost}
-    called = _Names(last_person, np.concatenate([quick.founded, np.array(walk.founded, np.int64)]))
-    known.person[:] = called.of(known.person)
-    edges = called.in_edges([*quick.edges, *walk.edges])
-    homes = called.of(homes)
-    moved = [(called.one(old), called.one(new)) for old, new in sorted(roots.items())]
-    unnamed = {called.one(person) for person in graph.anonymous}
-    return Done(
-        homes, _now(homes, graph, called), edges, moved,
-        _joined(quick.first, walk.first), _joined(quick.changed, walk.changed), walk.crowded,
-        sorted(known.anonymous - unnamed), sorted(person for person in unnamed if person > last_person),
-        called.last,
-    )  # fmt: skip
+    moved = [(person, graph.root(person)) for person in {person for person, _ in walk.lost}]
+    return walk, np.array(moved, np.int64).reshape(-1, 2)
+
+
+def _standing(known: Known) -> Numbers:
+    """Returns the people of known keys for whom others stand, in order, and who does, in two columns."""
+    moved = np.flatnonzero(known.person != known.root)
+    people, once = np.unique(known.person[moved], return_index=True)
+    return np.stack([people, known.root[moved][once]], axis=1)
+
+
+def _mapped(people: Numbers, moved: Numbers) -> Numbers:
+    """Returns who stands for ``people`` by two columns, old ones in order and new ones."""
+    if not len(moved):
+        return people
+    place = np.searchsorted(moved[:, 0], people)
+    place[place == len(moved)] = 0
+    found: Numbers = np.where(moved[place, 0] == people, moved[place, 1], people)
+    return found
 
 
 class _Names:
@@ -102,26 +128,9 @@ class _Names:
         numbers: Numbers = np.where(people > self._before, final, people)
         return numbers
 
-    def one(self, person: int) -> int:
-        """Returns the final number of one."""
-        if person <= self._before:
-            return person
-        return self._before + 1 + int(np.searchsorted(self._new, person))
-
-    def in_edges(self, edges: list[EdgeRow]) -> list[EdgeRow]:
+    def in_edges(self, edges: Noted) -> Noted:
         """Returns edges with final numbers."""
-        if not edges or not len(self._new):
-            return edges
-        columns = list(zip(*edges, strict=True))
-        homes = self.of(np.array(columns[0], np.int64)).tolist()
-        kept, lost = (
-            [None if old is None else int(new) for old, new in zip(
-                column, self.of(np.array([0 if cell is None else cell for cell in column], np.int64)).tolist(),
-                strict=True,
-            )]
-            for column in (columns[5], columns[6])
-        )  # fmt: skip
-        return [EdgeRow(*row) for row in zip(homes, *columns[1:5], kept, lost, columns[7], strict=True)]
+        return replace(edges, person=self.of(edges.person), kept=self.of(edges.kept), lost=self.of(edges.lost))
 
 
 def _joined(quick: tuple[Numbers, Numbers], walked: dict[int, int]) -> tuple[Numbers, Numbers]:
@@ -129,13 +138,3 @@ def _joined(quick: tuple[Numbers, Numbers], walked: dict[int, int]) -> tuple[Num
         return quick
     codes, rows = np.array(list(walked.items()), np.int64).T
     return np.concatenate([quick[0], codes]), np.concatenate([quick[1], rows])
-
-
-def _now(homes: Numbers, graph: Graph, called: _Names) -> Numbers:
-    """Returns who the people ``homes`` are after the batch."""
-    parent = {called.one(person): called.one(graph.root(person)) for person in graph.parent}
-    if not parent:
-        return homes
-    distinct, places = np.unique(homes, return_inverse=True)
-    now = np.array([parent.get(person, person) for person in distinct.tolist()], np.int64)
-    return now[places] if len(now) else np.full_like(homes, NOBODY)

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from jingzhe.identity import queries
-from jingzhe.identity.known import Known, Numbers
+from jingzhe.identity.evidence import NewEdges, add_edges
+from jingzhe.identity.keyring import ChangedKeys, NewKeys, add_keys, change_keys
+from jingzhe.identity.known import Known, Numbers, distinct
 from jingzhe.identity.observations import Coded, Observations
 from jingzhe.identity.working import Done
 from jingzhe.store.state import bulk, counting
 from jingzhe.store.state import identity_tables as tables
 
-KEY_COLUMNS = (
-    "key_id", "kind", "value", "person_id", "joined_to", "partners", "shared_us", "seen_us", "event",
-)  # fmt: skip
-_EDGE_COLUMNS = ("person_id", "a", "b", "outcome", "rule", "kept", "lost", "seen_us", "event")
-_CHANGED_COLUMNS = ("key_id", "person_id", "joined_to", "partners", "shared_us")
-
 
 class Batch(NamedTuple):
-    """A batch: its keys in numbers, and the observations they come from."""
+    """A batch: its keys in numbers, the observations they come from, and what their joins are called."""
 
     coded: Coded
     observations: Observations
+    rule: str
 
 
 class Change(NamedTuple):
@@ -49,43 +45,33 @@ def write(connection: Connection, batch: Batch, known: Known, done: Done, change
         done: what the work did.
         change: the change.
     """
-    if len(done.first[0]):
-        bulk.insert(connection, tables.identity_key, KEY_COLUMNS, _new_keys(batch, known, done))
-    if len(done.changed[0]):
-        bulk.offer(connection, "changed_keys", _CHANGED_COLUMNS, _changed_keys(batch, known, done))
-        connection.execute(sa.text(queries.UPDATE_KEYS))
-    if done.edges:
-        bulk.insert(connection, tables.identity_edge, _EDGE_COLUMNS, _edges(batch, done))
+    events = pa.array(batch.observations.events, pa.string())
+    shared_us = _shared_us(batch, known, done)
+    codes, rows = done.first
+    new = NewKeys(
+        known.ids[codes], known.kinds[codes], batch.coded.names, batch.coded.values.take(pa.array(codes)),
+        known.person[codes], known.joined[codes], known.partners[codes], shared_us[codes],
+        batch.observations.at_us[rows], events.take(pa.array(rows)),
+    )  # fmt: skip
+    add_keys(connection, new)
+    codes, _ = done.changed
+    if len(codes):
+        columns = (known.ids, known.person, known.joined, known.partners, shared_us)
+        change_keys(connection, ChangedKeys(*(column[codes] for column in columns)))
+    noted = done.edges
+    edges = NewEdges(
+        noted.person, noted.a, noted.b, noted.outcome, noted.kept, noted.lost,
+        batch.observations.at_us[noted.number], events.take(pa.array(noted.number)),
+    )  # fmt: skip
+    add_edges(connection, edges, batch.rule)
     move_people(connection, done.moved, change)
-    touch(connection, change, (person for pair in done.moved for person in pair))
+    touch(connection, change, done.moved)
     if done.unnamed:
         bulk.insert(connection, tables.identity_anonymous, ("person_id",), ((person,) for person in done.unnamed))
     if done.named:
         bulk.offer(connection, "named_people", ("person_id",), ((person,) for person in done.named))
         connection.execute(sa.text(queries.NAMED))
     counting.raise_to(connection, counting.PEOPLE, done.last_person)
-
-
-def _new_keys(batch: Batch, known: Known, done: Done) -> Iterable[tuple[Any, ...]]:
-    coded, observations = batch
-    # In the order of the table's index: each of its pages is written once.
-    codes, rows = done.first
-    order = np.argsort(known.ids[codes])
-    codes, rows = codes[order], rows[order]
-    at = observations.at_us[rows]
-    shared = _shared_us(batch, known, done)[codes]
-    return zip(
-        known.ids[codes].tolist(),
-        [coded.names[kind] for kind in known.kinds[codes].tolist()],
-        coded.values.take(pa.array(codes)).to_pylist(),
-        known.person[codes].tolist(),
-        _or_none(known.joined[codes]),
-        known.partners[codes].tolist(),
-        _or_none(shared),
-        at.tolist(),
-        [observations.events[row] for row in rows.tolist()],
-        strict=True,
-    )
 
 
 def _shared_us(batch: Batch, known: Known, done: Done) -> Numbers:
@@ -96,44 +82,24 @@ def _shared_us(batch: Batch, known: Known, done: Done) -> Numbers:
     return since
 
 
-def _or_none(numbers: Any) -> list[int | None]:
-    return [number or None for number in numbers.tolist()]
-
-
-def _changed_keys(batch: Batch, known: Known, done: Done) -> Iterable[tuple[int, ...]]:
-    codes, _ = done.changed
-    shared = _shared_us(batch, known, done)[codes]
-    columns = (known.ids[codes], known.person[codes], known.joined[codes], known.partners[codes], shared)
-    return sorted(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def _edges(batch: Batch, done: Done) -> list[tuple[Any, ...]]:
-    observations = batch.observations
-    events = observations.events
-    at = observations.at_us[np.array([row.number for row in done.edges], np.int64)].tolist()
-    rows = [(*row[:7], moment, events[row[7]]) for row, moment in zip(done.edges, at, strict=True)]
-    rows.sort(key=lambda row: row[:3])
-    return rows
-
-
-def move_people(connection: Connection, moved: Sequence[tuple[int, int]], change: Change) -> None:
+def move_people(connection: Connection, moved: Numbers, change: Change) -> None:
     """Says that people are others from now on, with everybody they had taken over.
 
     Args:
         connection: a transaction that writes.
-        moved: people who stood for themselves, and who stands for them now.
+        moved: people who stood for themselves, and who stands for them now, in two columns.
         change: the change.
     """
-    if not moved:
+    if not len(moved):
         return
     when = {"moved_us": round(change.at.timestamp() * 1e6)}
-    bulk.offer(connection, "moved_people", ("old_person", "new_person"), moved)
+    bulk.offer(connection, "moved_people", ("old_person", "new_person"), moved.tolist())
     connection.execute(sa.text(queries.MOVE_PEOPLE), when)
     connection.execute(sa.text(queries.ADD_MOVED), when)
 
 
-def touch(connection: Connection, change: Change, people: Iterable[int]) -> None:
+def touch(connection: Connection, change: Change, people: Numbers) -> None:
     """Notes which people readers must look at again."""
-    rows = [(change.number, person) for person in sorted(set(people))]
-    if rows:
-        bulk.insert(connection, tables.identity_touched, ("change", "person_id"), rows)
+    once = distinct(people.ravel()).tolist()
+    if once:
+        bulk.insert(connection, tables.identity_touched, ("change", "person_id"), zip(repeat(change.number), once))

@@ -1,4 +1,4 @@
-"""Numbers that are given out once: of people and of changes to the identity graph."""
+"""Numbers that are given out once: of people, of changes to the identity graph and of its packed runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ PEOPLE = "person"
 """The counter of ``person_id``."""
 CHANGES = "change"
 """The counter of changes to the identity graph."""
+TURN = "SELECT pg_advisory_xact_lock(hashtextextended('jingzhe identity', 0))"
+"""PostgreSQL: who counts takes turns; on SQLite a transaction that writes is alone anyway."""
+RUNS = "run"
+"""The counter of packed runs, the newer the higher."""
+SPANS = "span"
+"""The counter of the spans of their keys."""
+WORDS = "word"
+"""The counter of words that packed rows name by number."""
 
 
 def last(connection: Connection, name: str) -> int:
@@ -32,3 +40,22 @@ def raise_to(connection: Connection, name: str, number: int) -> None:
         connection.execute(sa.insert(identity_number).values(name=name, last=number))
     elif number > known:
         connection.execute(sa.update(identity_number).where(identity_number.c.name == name).values(last=number))
+
+
+def reserve(connection: Connection, name: str, count: int, *, above: int = 0) -> int:
+    """Takes numbers that nobody else gets; those that are not used are not given out again.
+
+    Args:
+        connection: a transaction that writes.
+        name: the counter.
+        count: how many.
+        above: a number that is known to be in use.
+
+    Returns:
+        the number below the first that was taken.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(TURN))
+    begin = max(last(connection, name), above)
+    raise_to(connection, name, begin + count)
+    return begin

@@ -11,35 +11,42 @@ import sqlalchemy as sa
 
 from jingzhe.store.state.tables import UtcDateTime, metadata
 
-identity_key = sa.Table(
-    "identity_key",
+# A table of SQLite is found quickest by its own number, which must be called INTEGER.
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+# Keys, whose they are, and evidence, packed (jingzhe.store.state.packed): a run is some of the rows, sorted.
+identity_run = sa.Table(
+    "identity_run",
     metadata,
-    sa.Column("key_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("value", sa.Text, nullable=False),
-    sa.Column("person_id", sa.BigInteger, nullable=False, index=True),
-    sa.Column("joined_to", sa.BigInteger),
-    sa.Column("partners", sa.BigInteger, nullable=False),
-    sa.Column("shared_us", sa.BigInteger),
-    sa.Column("seen_us", sa.BigInteger, nullable=False),
-    sa.Column("event", sa.Text, nullable=False),
-    sqlite_with_rowid=False,
+    sa.Column("run", _NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("shelf", sa.Text, nullable=False),
+    sa.Column("row_count", sa.BigInteger, nullable=False),
+    sa.Column("first_span", sa.BigInteger, nullable=False),
+    sa.Column("fences", sa.LargeBinary, nullable=False),
 )
 
-# Found by person first: the evidence of one person stands together, and new people's evidence at the end.
-identity_edge = sa.Table(
-    "identity_edge",
+identity_span = sa.Table(
+    "identity_span",
     metadata,
-    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("a", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("b", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("rule", sa.Text, nullable=False),
-    sa.Column("kept", sa.BigInteger),
-    sa.Column("lost", sa.BigInteger),
-    sa.Column("seen_us", sa.BigInteger, nullable=False),
-    sa.Column("event", sa.Text, nullable=False),
-    sqlite_with_rowid=False,
+    sa.Column("span", _NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("keys", sa.LargeBinary, nullable=False),
+)
+
+identity_block = sa.Table(
+    "identity_block",
+    metadata,
+    sa.Column("block", _NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("records", sa.LargeBinary, nullable=False),
+    sa.Column("texts_0", sa.LargeBinary, nullable=False),
+    sa.Column("texts_1", sa.LargeBinary, nullable=False),
+)
+
+# Kinds of keys and names of rules, which packed rows give by number.
+identity_word = sa.Table(
+    "identity_word",
+    metadata,
+    sa.Column("number", _NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("word", sa.Text, nullable=False, unique=True),
 )
 
 identity_override = sa.Table(
