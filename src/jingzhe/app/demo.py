@@ -14,6 +14,7 @@ from jingzhe.core.text import Text
 from jingzhe.simulate import Business, Chunk, customer_keys, draw
 from jingzhe.store.facts import EVENTS, IDENTITIES, ITEMS
 from jingzhe.store.query import one
+from jingzhe.store.state.graph_notes import leave_unadopted
 from jingzhe.store.warehouse import Writing
 
 
@@ -71,6 +72,7 @@ def load_simulated(workspace: Workspace, *, people: int, seed: int = 1, events_p
             workspace.progress.advance(drawn)
         body = {"events": total, "people": people}
         writing.also(lambda connection: state.put_document("simulated", name, body, connection=connection))
+        writing.also(lambda connection: leave_unadopted(state, connection, writing.batch))
         writing.publish(name)
     return total
 

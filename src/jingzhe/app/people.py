@@ -2,7 +2,8 @@
 
 The newest publication is pinned for a moment, the rows of one person are read from the row groups in which they stand
 (:mod:`jingzhe.store.lake.points`), and what is derived from them (RFM class, the profile of an earlier day) is computed
-by the very steps that compute it for everybody, over these few rows.
+by the very steps that compute it for everybody, over these few rows. Whose rows they are the identity graph says, at
+once: where a merge, or one undone, is younger than the stored profiles, the profile is computed from the facts.
 """
 
 from __future__ import annotations
@@ -25,14 +26,17 @@ from jingzhe.dormancy.columns import SCORES
 from jingzhe.identity import people as identity
 from jingzhe.identity import queries
 from jingzhe.identity.keys import KINDS, Key
+from jingzhe.identity.overrides import is_unsettled
+from jingzhe.identity.rules import load_rules
 from jingzhe.profile import rfm
 from jingzhe.profile.columns import PEOPLE as PEOPLE_TABLE
 from jingzhe.profile.columns import PERSON_DAYS, PROFILES
+from jingzhe.profile.queries import DAYPARTS, all_person_days
 from jingzhe.profile.refresh import DOCUMENT as REFRESH
 from jingzhe.store.engine.duck import DuckEngine, DuckSession
 from jingzhe.store.facts import EVENTS, IDENTITIES, ITEMS, RETRACTIONS
 from jingzhe.store.lake.points import Points
-from jingzhe.store.query import Query
+from jingzhe.store.query import Query, Step
 from jingzhe.store.state import bulk
 from jingzhe.store.warehouse import Warehouse
 
@@ -52,11 +56,13 @@ class Pinned:
         publication: its number, 0 where nothing was published.
         tables: versions of the tables.
         as_of: day of the stored profiles; None where there are none.
+        identity: last change of the identity graph that the stored profiles follow.
     """
 
     publication: int
     tables: Mapping[str, int]
     as_of: date | None
+    identity: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class Person:
         publication: number of the publication it was read from.
         identities: kind and value of the keys by which sources know them.
         profile: the columns of :data:`jingzhe.profile.columns.PEOPLE`.
-        scores: the columns of :data:`jingzhe.dormancy.columns.SCORES`; None for an earlier day, and for people without
-            an order.
+        scores: the columns of :data:`jingzhe.dormancy.columns.SCORES`; None for an earlier day, for people without an
+            order, and for those whom a merge that is younger than the profiles concerns.
     """
 
     person_id: int
@@ -124,7 +130,8 @@ class People:
             else:
                 document = self._warehouse.state.document(*REFRESH)
                 day = date.fromisoformat(document.body["as_of"]) if document else None
-                found = Pinned(latest.seq, latest.tables, day)
+                identity_change = int(document.body.get("identity", 0)) if document else 0
+                found = Pinned(latest.seq, latest.tables, day, identity_change)
             self._pinned = time.monotonic() + self._look_again_seconds, found
             return found
 
@@ -136,7 +143,8 @@ class People:
             value: as the source writes it.
         """
         rows = self._points.rows(IDENTITIES, self.pinned().tables.get(IDENTITIES.name), [value], by="value")
-        found = {self._now_called(row["person_id"]) for row in rows.to_pylist() if row["kind"] == kind}
+        rules = load_rules(self._warehouse.state)
+        found = {self._now_called(row["person_id"]) for row in rows.to_pylist() if rules.are_same(row["kind"], kind)}
         if not found and kind in KINDS:
             one = identity.find(self._warehouse.state, Key(kind, value))
             found = set() if one is None else {one}
@@ -158,10 +166,14 @@ class People:
         if day is None:
             raise _nothing_computed()
         people = self._everybody_of(person_id)
-        profile = self._then(pinned, people, day) if earlier else self._now(pinned, people, day)
+        unsettled = is_unsettled(self._warehouse.state, people, pinned.identity)
+        if earlier or unsettled:
+            profile = self._then(pinned, people, day, from_facts=unsettled)
+        else:
+            profile = self._now(pinned, people, day)
         if profile is None:
             raise NoDataError("There is no such person", hint="Or nothing was known of them by then.", as_of=day)
-        scores = [] if earlier else self._rows(pinned, SCORES, people[:1]).to_pylist()
+        scores = [] if earlier or unsettled else self._rows(pinned, SCORES, people[:1]).to_pylist()
         keys = self._rows(pinned, IDENTITIES, people).to_pylist()
         identities = tuple(sorted({(row["kind"], row["value"]) for row in keys}))
         return Person(people[0], day, pinned.publication, identities, profile, scores[0] if scores else None)
@@ -200,7 +212,8 @@ class People:
         lines: dict[int, list[dict[str, Any]]] = {}
         for item in self._rows(pinned, ITEMS, people).to_pylist() if found else ():
             lines.setdefault(item["event_id"], []).append(item)
-        return [{**row, "items": sorted(lines.get(row["event_id"], []), key=_item_order)} for row in found]
+        now = {"person_id": people[0]}
+        return [{**row, **now, "items": sorted(lines.get(row["event_id"], []), key=_item_order)} for row in found]
 
     def _now_called(self, person_id: int) -> int:
         with self._warehouse.state.reading() as connection:
@@ -230,15 +243,28 @@ class People:
         found: dict[str, Any] = row.to_pylist()[0] | classes
         return {name: found[name] for name in PEOPLE_TABLE.column_names}
 
-    def _then(self, pinned: Pinned, people: Sequence[int], day: date) -> dict[str, Any] | None:
-        """Computes the profile of an earlier day; classes by today's thresholds, the clock of today's models."""
+    def _then(
+        self, pinned: Pinned, people: Sequence[int], day: date, *, from_facts: bool = False
+    ) -> dict[str, Any] | None:
+        """Computes the profile of a day; classes by today's thresholds, the clock of today's models.
+
+        Args:
+            pinned: the publication.
+            people: the person, and everybody whom they took over.
+            day: at whose end it holds.
+            from_facts: True where the stored person-days are not those of these people.
+        """
         basis = self._workspace.basis
         known = fitted.latest(self._warehouse)
         how = fitted.recipe(basis, known.models if known else None)
         values = how.values(day) | rfm.people_values(self._classes(pinned.as_of or day), day)
-        steps = (*how.profiles(), *rfm.people_steps("profiled"))
+        days: tuple[Step, ...] = ()
+        if from_facts:
+            summed = all_person_days(utc=basis.zone == "UTC", packed=False).steps
+            days = (*summed, Step(PERSON_DAYS.name, f"SELECT * EXCLUDE (gone) FROM {summed[-1].name}"))
+        steps = (*days, *how.profiles(), *rfm.people_steps("profiled"))
         with self._desk() as session:
-            for table in (PERSON_DAYS, ITEMS):
+            for table in (EVENTS if from_facts else PERSON_DAYS, ITEMS):
                 rows = self._rows(pinned, table, people)
                 session.offer(table.name, _under(rows, people[0]))
             found = session.rows(Query("person_then", steps), values)
@@ -264,7 +290,7 @@ class People:
         try:
             yield session
         finally:
-            session.drop(*(table.name for table in (PROFILES, PERSON_DAYS, ITEMS)))
+            session.drop(*(table.name for table in (PROFILES, PERSON_DAYS, EVENTS, ITEMS)), DAYPARTS.name)
             self._desks.put(session)
 
 

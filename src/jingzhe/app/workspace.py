@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from jingzhe.app import models as fitted
 from jingzhe.app import outcome
+from jingzhe.app.customers import Customers
 from jingzhe.app.models import Basis
 from jingzhe.app.reporting import Asked, report_data
 from jingzhe.app.views import View, past_view, stored_view
@@ -22,6 +23,7 @@ from jingzhe.collect.importing import import_orders
 from jingzhe.collect.presets import Preset, presets, save_preset
 from jingzhe.collect.quarantine import export_quarantined, imports, quarantined
 from jingzhe.collect.report import ImportSummary
+from jingzhe.consent.minding import Mind
 from jingzhe.core.clock import Clock, SystemClock
 from jingzhe.core.errors import NoDataError
 from jingzhe.core.progress import Progress, Silent
@@ -29,6 +31,7 @@ from jingzhe.core.settings import Settings, load
 from jingzhe.core.text import Text
 from jingzhe.dormancy.backtest import Backtest, backtest
 from jingzhe.dormancy.scoring import Models
+from jingzhe.identity.overrides import any_touched
 from jingzhe.profile import rfm
 from jingzhe.profile.movement import movement
 from jingzhe.profile.packs import StatePack
@@ -40,6 +43,9 @@ from jingzhe.store.lake.compact import compact
 from jingzhe.store.lake.vacuum import vacuum
 from jingzhe.store.query import one
 from jingzhe.store.warehouse import Warehouse
+
+UNDO_DAYS = 30.0
+"""Merges of people stand beside the facts, not in them, for so long."""
 
 
 def open_workspace(home: str | Path | None = None, *, clock: Clock | None = None, **settings: Any) -> Workspace:
@@ -126,7 +132,18 @@ class Workspace:
         """
         wishes.setdefault("timezone", self.settings.timezone)
         wishes.setdefault("currency", self.settings.currency or None)
-        return import_orders(self.warehouse, source, progress=self.progress, **wishes)
+        minding, graph = Mind(self.warehouse.state), Customers(self.warehouse)
+        done = import_orders(self.warehouse, source, progress=self.progress, minding=minding, graph=graph, **wishes)
+        graph.adopt_if_used()
+        return done
+
+    def adopt(self) -> int:
+        """Lets the identity graph know the customers of imported files, who keep their numbers; returns how many.
+
+        Live events and imports into a project that has some do this by themselves; whoever merges people by hand, or
+        links lists, in a project of files alone calls it first.
+        """
+        return Customers(self.warehouse).adopt()
 
     def imports(self) -> list[ImportSummary]:
         """Returns what every import did, the latest last."""
@@ -162,6 +179,10 @@ class Workspace:
         known = fitted.latest(self.warehouse)
         how = fitted.recipe(self.basis, known.models if known else None)
         return refresh(self.warehouse, how, as_of=as_of, full=full, progress=self.progress)
+
+    def awaits_refresh(self) -> bool:
+        """Tells whether somebody was merged, or split off, whom the profiles do not follow yet."""
+        return any_touched(self.warehouse.state)
 
     def train(self, *, as_of: date | None = None, horizon_days: int | None = None) -> Models:
         """Fits all models on what was known at the end of ``as_of`` and keeps them.
@@ -328,17 +349,21 @@ class Workspace:
         written = write_report(data, out, charts_folder, self.settings.language)
         return Reported(written.page, written.charts, headlines(data))
 
-    def compact(self, *, keep_hours: int = 168) -> int:
-        """Sorts the lake by person, folds overlays and corrections in, removes files nobody needs any more.
+    def compact(self, *, keep_hours: int = 168, undo_days: float = UNDO_DAYS) -> int:
+        """Sorts the lake by person, folds overlays, corrections and merges in, removes files nobody needs any more.
 
         Args:
             keep_hours: keep files that publications younger than this need, hours.
+            undo_days: merges of people that are younger are not folded into the facts: undone, they give everybody
+                their own facts back.
 
         Returns:
             the number of files removed.
         """
         document = self.warehouse.state.document(*REFRESH)
-        compact(self.warehouse, keep_after_batch=int(document.body["through_batch"]) if document else 0)
+        through = int(document.body["through_batch"]) if document else 0
+        before = self.warehouse.clock.now() - timedelta(days=undo_days)
+        compact(self.warehouse, keep_after_batch=through, moved_before=before)
         return len(vacuum(self.warehouse, keep_hours=keep_hours))
 
     def sql(self, query: str, **values: Any) -> pa.Table:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jingzhe.cli.console import OUT, Home, opened, show
+from jingzhe.cli.console import OUT, Home, opened
 from jingzhe.collect.databases import SqlSource
 from jingzhe.collect.reasons import REASONS
 from jingzhe.collect.report import ImportSummary
@@ -25,7 +24,6 @@ def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("import")(import_)
     app.command()(imports)
-    app.command()(quarantine)
     app.command()(presets)
 
 
@@ -79,6 +77,9 @@ def import_(
     delimiter: Annotated[str | None, typer.Option(help="Of CSV files, where guessing errs.")] = None,
     sheet: Annotated[str | None, typer.Option(help="Of Excel files.")] = None,
     timezone: Annotated[str | None, typer.Option(help="IANA zone of times that carry none.")] = None,
+    id_kind: Annotated[
+        str, typer.Option(help="What the customer ids are: customer (the id they sign in with), member, phone …")
+    ] = "customer",
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Import orders or events: whole or not at all, the same file twice changes nothing."""
@@ -90,7 +91,7 @@ def import_(
     with opened(home, timezone=timezone) as workspace:
         summary = workspace.import_(
             given, mapping=mapping_of(mapping), preset=preset, source_name=source_name, strict=strict,
-            encoding=encoding, delimiter=delimiter, sheet=sheet,
+            encoding=encoding, delimiter=delimiter, sheet=sheet, key_kind=id_kind,
         )  # fmt: skip
         if save_preset:
             workspace.save_preset(save_preset, summary)
@@ -114,25 +115,6 @@ def imports(home: Home = None, as_json: Annotated[bool, typer.Option("--json")] 
             f"{summary.import_id}  {summary.source}  {', '.join(summary.files)}: {summary.rows:,} rows, "
             f"{summary.rows_rejected:,} rejected"
         )
-
-
-def quarantine(
-    home: Home = None,
-    import_id: Annotated[str | None, typer.Option("--import", help="Of one import only.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Of one reason only, such as bad-time.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the rows to a CSV file, to be mended and imported.")] = None,
-) -> None:
-    """Show the rows that were refused, with file, line, field, value and reason."""
-    with opened(home) as workspace:
-        if out is not None:
-            count = workspace.export_quarantine(out, import_id=import_id, reason=reason)
-            OUT.print(f"{count:,} rows written to {out}")
-            return
-        rows = workspace.quarantine(import_id=import_id, reason=reason)
-    if rows.num_rows == 0:
-        OUT.print("No row is in quarantine.")
-        return
-    show(rows.drop_columns([name for name in ("row", "batch") if name in rows.column_names]), "Quarantine 隔离区")
 
 
 def presets(home: Home = None) -> None:

@@ -49,10 +49,13 @@ def update(home: Home = None, horizon: Horizon = None) -> None:
 def compact(
     home: Home = None,
     keep_hours: Annotated[int, typer.Option(help="Keep files that versions younger than this need, hours.")] = 168,
+    undo_days: Annotated[
+        float, typer.Option(help="Leave younger merges of people beside the facts, so that undoing gives all back.")
+    ] = 30.0,
 ) -> None:
-    """Sort the lake by person, fold overlays and corrections in, and remove files nobody needs any more."""
+    """Sort the lake by person, fold overlays, corrections and merges in, remove files nobody needs any more."""
     with opened(home) as workspace:
-        removed = workspace.compact(keep_hours=keep_hours)
+        removed = workspace.compact(keep_hours=keep_hours, undo_days=undo_days)
     OUT.print(f"Compacted; {removed:,} files removed.")
 
 

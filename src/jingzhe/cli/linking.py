@@ -41,6 +41,7 @@ def propose(
         raise SettingError(f"The list cannot be read: {error}", file=file) from error
     with opened(home) as workspace:
         stores = workspace.warehouse
+        workspace.adopt()
         found = linking.propose(
             stores.state, records, columns, source=file.name, clock=stores.clock, keys=keys, threshold=threshold
         )

@@ -19,12 +19,14 @@ from sqlalchemy import Connection
 from jingzhe.collect import queries
 from jingzhe.collect.activities import activity_names
 from jingzhe.collect.databases import SqlSource
+from jingzhe.collect.erased_rows import drop_erased
 from jingzhe.collect.loading import Load, Loaded
 from jingzhe.collect.mending import take_mended
-from jingzhe.collect.people import CUSTOMER
+from jingzhe.collect.minding import Minding
+from jingzhe.collect.people import CUSTOMER, Graph
 from jingzhe.collect.presets import Preset, find_preset
 from jingzhe.collect.reading import FileRows, ReadPlan, offer_refused, read_files
-from jingzhe.collect.reasons import REASONS
+from jingzhe.collect.reasons import ERASED, REASONS
 from jingzhe.collect.report import ImportSummary
 from jingzhe.collect.rows import ROWS, columns_wanted
 from jingzhe.collect.sources import Input, Options, digest, open_source
@@ -64,7 +66,8 @@ class Wishes:
         sheet: of Excel files; None: the first with rows.
         dates: how times are written, where guessing errs (``day-first``, ``month-first`` …).
         decimal: what stands before the decimals, where guessing errs.
-        key_kind: kind of the customers' keys; sources that share it share their customers.
+        key_kind: kind of the customers' keys; sources that share it share their customers, and a customer is who
+            signs in with the same id. Another kind, such as ``member``, keeps equal ids of other systems apart.
     """
 
     mapping: Mapping[str, str] | None = None
@@ -86,6 +89,8 @@ def import_orders(
     source: str | Path | SqlSource | None,
     *,
     progress: Progress | None = None,
+    minding: Minding | None = None,
+    graph: Graph | None = None,
     **wishes: Any,
 ) -> ImportSummary:
     """Imports orders or events, completely or not at all.
@@ -99,6 +104,8 @@ def import_orders(
         source: a file, a folder, a pattern such as ``orders-*.csv``, or a query; None for a preset that brings its
             own data.
         progress: is told what is being done; None: nobody.
+        minding: knows who was erased: their rows are dropped and counted as refused; None where nobody does.
+        graph: says whose a customer's key is, where it knows; None where nobody does.
         wishes: see :class:`Wishes`.
 
     Returns:
@@ -112,8 +119,10 @@ def import_orders(
     wish = Wishes(**wishes)
     if wish.timezone not in available_timezones():
         raise SettingError(f"{wish.timezone!r} is no IANA time zone", hint="Such as Asia/Shanghai or UTC.")
+    if graph is not None:
+        graph.check(wish.key_kind)
     with spill_folder(warehouse.engine.work_folder) as folder:
-        return _Import(warehouse, wish, folder, progress or Silent()).run(source)
+        return _Import(warehouse, wish, folder, progress or Silent(), minding, graph).run(source)
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,8 @@ class _Import:
     wish: Wishes
     folder: Path
     progress: Progress
+    minding: Minding | None = None
+    graph: Graph | None = None
 
     def run(self, source: str | Path | SqlSource | None) -> ImportSummary:
         begun = time.monotonic()
@@ -193,9 +204,11 @@ class _Import:
         plan = ReadPlan(wanted, now + _FUTURE_ALLOWED, self.wish.timezone, self.folder)
         here = writing.session.local
         read = read_files(here, files, plan, self.progress)
+        erased = drop_erased(here, self.minding, self.wish.key_kind)
         bounds = here.run(queries.bounds(wanted)).to_pylist()[0]
         rows, left_out = sum(one.count + len(one.rejections) for one in read), 0
         rejected = self._refuse(writing, read, wanted, summary) if bounds["good"] < rows else {}
+        rejected |= {ERASED: erased} if erased else {}
         writing.session.take(ROWS)
         if "quarantined" in wanted:
             left_out = take_mended(writing, wanted, {"source": summary.source, "kind": self.wish.key_kind})
@@ -204,12 +217,12 @@ class _Import:
         summary = replace(summary, rows=rows - left_out, rejected=rejected, **days)
         good = bounds["good"]
         if not good:
-            if rows and not left_out:
+            if rows > erased and not left_out:
                 raise self._nothing_good(summary, writing.session)
             return summary
         load = Load(
             writing, wanted, summary.source, self.wish.currency, now, self.wish.key_kind,
-            activity_names(self.warehouse.state), self.progress,
+            activity_names(self.warehouse.state), self.progress, self.graph,
         )  # fmt: skip
         loaded, unknown = load.run(good, bounds["with_order"])
         return _with_loaded(summary, loaded, unknown)
@@ -219,11 +232,11 @@ class _Import:
     ) -> dict[str, int]:
         """Stages the refused rows, and returns how many there are by reason."""
         self.progress.stage("refused rows", None)
-        offer_refused(writing.session.local, read)
+        offer_refused(writing.session.local, read, self.minding)
         writing.session.local.keep(queries.refused_rows(wanted))
         writing.session.take("refused_rows")
         counts = {row["reason"]: row["rows"] for row in writing.session.run(queries.REFUSED_COUNTS).to_pylist()}
-        if self.wish.strict:
+        if self.wish.strict and counts:
             raise ImportRefusedError(
                 f"{sum(counts.values())} rows cannot be imported:\n{_first_refused(writing.session)}",
                 hint="Mend them, or import without strict: they then go to quarantine.",

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from jingzhe.collect import queries
 from jingzhe.collect.activities import table_of
-from jingzhe.collect.people import number_people
+from jingzhe.collect.customer_queries import IDENTITY_ROWS, IDENTITY_ROWS_OF_GRAPH
+from jingzhe.collect.people import Graph, number_people
 from jingzhe.core.errors import EngineError
 from jingzhe.core.progress import Progress
 from jingzhe.store.facts import EVENTS, IDENTITIES, ITEMS, RETRACTIONS
 from jingzhe.store.query import Query, Step
+from jingzhe.store.state.graph_notes import leave_unadopted
 from jingzhe.store.warehouse import Writing
 
 
@@ -43,6 +46,7 @@ class Load:
         kind: kind of the customers' keys.
         activities: activities by name of event, in lower case.
         progress: is told.
+        graph: says whose a customer's key is, where it knows; None where nobody does.
     """
 
     writing: Writing
@@ -53,6 +57,7 @@ class Load:
     kind: str
     activities: Mapping[str, str]
     progress: Progress
+    graph: Graph | None = None
 
     @property
     def _events(self) -> bool:
@@ -87,15 +92,24 @@ class Load:
             table, unknown = table_of(names, self.activities)
             session.offer("activity_of", table)
         self.progress.stage("customers", rows)
-        loaded.people = number_people(self.writing, good, self.kind)
+        loaded.people = number_people(self.writing, good, self.kind, self.graph)
         known = bool(session.run(queries.HAS_SOURCE, self._values)["events"][0].as_py())
         if with_order:
             self._orders(good, loaded, known=known)
         if with_order < rows:
             self._singles(good, loaded)
-        if loaded.people and (loaded.events or loaded.replaced):
-            self.writing.append(IDENTITIES, queries.IDENTITY_ROWS, self._values)
+        if loaded.events or loaded.replaced:
+            self._list(loaded)
         return loaded, unknown
+
+    def _list(self, loaded: Loaded) -> None:
+        """Lists the customers who are new to the lake; the graph takes over those who have new numbers."""
+        if self.graph is not None and self.graph.is_used():
+            self.writing.append(IDENTITIES, IDENTITY_ROWS_OF_GRAPH, self._values)
+        elif loaded.people:
+            self.writing.append(IDENTITIES, IDENTITY_ROWS, self._values)
+        if loaded.people:
+            self.writing.also(partial(leave_unadopted, self.writing.warehouse.state, batch=self.writing.batch))
 
     def _orders(self, good: Step, loaded: Loaded, *, known: bool) -> None:
         session, values = self.writing.session, self._values

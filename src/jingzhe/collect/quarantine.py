@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from sqlalchemy import Connection
 
 from jingzhe.collect.importing import KIND
-from jingzhe.collect.queries import QUARANTINE_KEY
+from jingzhe.collect.queries import QUARANTINE_KEY, STILL_OPEN
 from jingzhe.collect.reasons import REASONS
 from jingzhe.collect.report import ImportSummary
 from jingzhe.core.errors import NoDataError, SettingError
 from jingzhe.store.engine.sql import literal, quoted
+from jingzhe.store.facts import QUARANTINE
 from jingzhe.store.query import Query, Step, one
 from jingzhe.store.state import State
 from jingzhe.store.warehouse import Warehouse
 
+OPEN_COUNTS = one(
+    "open_refusals",
+    "SELECT import_id, reason, count(*) AS rows FROM quarantine GROUP BY import_id, reason ORDER BY 1, 2",
+)
 _WANTED = "($import_id = '' OR import_id = $import_id) AND ($reason = '' OR reason = $reason)"
 
 
@@ -46,11 +53,18 @@ def quarantined(warehouse: Warehouse, *, import_id: str = "", reason: str = "") 
         return session.run(query, values)
 
 
+def open_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Returns how many refused rows nobody has mended yet: ``import_id``, ``reason``, ``rows``."""
+    with warehouse.reading() as session:
+        return list(session.run(OPEN_COUNTS).to_pylist())
+
+
 def quarantine_page(
     warehouse: Warehouse,
     *,
     import_id: str = "",
     reason: str = "",
+    source: str = "",
     after: tuple[int, str, int] | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
@@ -60,6 +74,7 @@ def quarantine_page(
         warehouse: where they are.
         import_id: of one import only.
         reason: of one reason only.
+        source: of the imports of one source only.
         after: publication, file and line behind which to go on.
         limit: at most this many.
 
@@ -69,9 +84,64 @@ def quarantine_page(
     batch, file, line = after or (-1, "", -1)
     values = {**_values(import_id, reason), "batch": batch, "file": file, "line": line, "limit": limit}
     behind = "batch > $batch OR (batch = $batch AND (file > $file OR (file = $file AND line > $line)))"
-    rows = f"SELECT * FROM quarantine WHERE {_WANTED} AND ({behind}) ORDER BY batch, file, line LIMIT $limit"
+    of_source = ""
+    if source:
+        known = [one_.import_id for one_ in imports(warehouse.state) if one_.source == source]
+        if not known:
+            return []
+        of_source = f" AND import_id IN ({', '.join(literal(name) for name in known)})"
+    rows = f"SELECT * FROM quarantine WHERE {_WANTED}{of_source} AND ({behind}) ORDER BY batch, file, line LIMIT $limit"
     with warehouse.reading() as session:
         return list(session.run(one("quarantine_page", rows), values).to_pylist())
+
+
+def row_key(import_id: str, file: str, line: int) -> str:
+    """Returns what names a refused row, as :data:`jingzhe.collect.queries.QUARANTINE_KEY` writes it."""
+    return f"{import_id}/{line}/{file}"
+
+
+def quarantined_rows(warehouse: Warehouse, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns the refused rows of the keys given, those that are still there, in order of file and line.
+
+    Args:
+        warehouse: where they are.
+        keys: as :func:`row_key` makes them.
+    """
+    query = one(
+        "quarantined_rows",
+        f"SELECT * FROM quarantine WHERE {QUARANTINE_KEY} IN (SELECT key FROM asked_keys) ORDER BY batch, file, line",
+    )
+    with warehouse.reading() as session:
+        session.offer("asked_keys", pa.table({"key": pa.array(keys, pa.string())}))
+        return list(session.run(query).to_pylist())
+
+
+def discard_quarantined(
+    warehouse: Warehouse, keys: Sequence[str], *, also: Callable[[Connection, int], object] | None = None
+) -> int:
+    """Takes refused rows out of quarantine for good; returns how many.
+
+    Args:
+        warehouse: where they are.
+        keys: as :func:`row_key` makes them; those that are not there are passed over.
+        also: writes in the same transaction, given how many rows.
+
+    Raises:
+        BusyError: another process is writing and did not finish in time.
+    """
+    with warehouse.writing("discard refused rows") as writing:
+        session = writing.session
+        before = session.run(one("open_rows", "SELECT count(*) AS rows FROM quarantine"))["rows"][0].as_py()
+        session.offer("mended_keys", pa.table({"key": pa.array(keys, pa.string())}))
+        files = writing.write(QUARANTINE, STILL_OPEN)
+        count = int(before) - sum(file.rows for file in files)
+        if not count:
+            return 0
+        writing.stage(QUARANTINE, files, replace=True)
+        if also is not None:
+            writing.also(lambda connection: also(connection, count))
+        writing.publish(f"discard {count} refused rows")
+    return count
 
 
 def export_quarantined(warehouse: Warehouse, path: str | Path, *, import_id: str = "", reason: str = "") -> int:

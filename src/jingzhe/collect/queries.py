@@ -28,25 +28,6 @@ def bounds(present: tuple[str, ...]) -> Query:
     )
 
 
-# People ------------------------------------------------------------------------------------------------------------
-
-SEEN = Step("seen", "SELECT DISTINCT customer FROM good_rows")
-KNOWN = Step(
-    "known",
-    "SELECT customer, person_id FROM seen JOIN identities ON identities.kind = $kind AND identities.value = customer",
-)
-NEW_PEOPLE = Step(
-    "new_people",
-    """
-SELECT customer, row_number() OVER (ORDER BY customer) + $last_person AS person_id
-FROM seen ANTI JOIN known USING (customer)""",
-)
-PEOPLE = Step("people", "SELECT customer, person_id FROM known UNION ALL SELECT customer, person_id FROM new_people")
-LAST_PERSON = one("last_person", "SELECT coalesce(max(person_id), 0) AS person_id FROM identities")
-IDENTITY_ROWS = one(
-    "identity_rows", "SELECT person_id, $kind AS kind, customer AS value, $batch AS batch FROM new_people"
-)
-
 # Names of events ------------------------------------------------------------------------------------------------------
 
 EVENT_NAMES = one(
@@ -120,23 +101,25 @@ SPREAD = Step("spread", "SELECT event_id, person_id, ts AS order_ts, day AS orde
 # Rows without an order number: the same row again is the same fact ---------------------------------------------------
 
 _CONTENT = (
-    "hash(person_id, epoch_us({ts}), {name}, {amount}, coalesce({discount}, -1), coalesce({quantity}, 0), "
+    "hash({person}, epoch_us({ts}), {name}, {amount}, coalesce({discount}, -1), coalesce({quantity}, 0), "
     "coalesce({currency}, ''), coalesce({product}, ''), coalesce({category}, ''), coalesce({price}, 0))"
 )
 SINGLES = Step(
     "singles",
     f"""
-SELECT content, person_id, any_value(ts) AS ts, any_value(day) AS day, any_value(event_name) AS event_name,
-  any_value(product_id) AS product_id, any_value(category) AS category, any_value(quantity) AS quantity,
+SELECT content, now_person, min(person_id) AS person_id, any_value(ts) AS ts, any_value(day) AS day,
+  any_value(event_name) AS event_name, any_value(product_id) AS product_id, any_value(category) AS category,
+  any_value(quantity) AS quantity,
   any_value(price) AS price, any_value(discount) AS discount, any_value(amount) AS amount,
   any_value(currency) AS currency, count(*) AS times
 FROM (
   SELECT *, {_CONTENT.format(
-      ts="ts", name="coalesce(event_name, '')", amount="coalesce(round(amount, 6), 0)", discount="discount",
-      quantity="quantity", currency="currency", product="product_id", category="category", price="price")} AS content
+      person="now_person", ts="ts", name="coalesce(event_name, '')", amount="coalesce(round(amount, 6), 0)",
+      discount="discount", quantity="quantity", currency="currency", product="product_id", category="category",
+      price="price")} AS content
   FROM (SELECT * REPLACE (coalesce(currency, $currency) AS currency) FROM good_rows)
   JOIN people USING (customer) WHERE order_id IS NULL
-) GROUP BY content, person_id""",
+) GROUP BY content, now_person""",
 )  # fmt: skip
 
 
@@ -144,15 +127,16 @@ def known_singles(*, events: bool) -> Step:
     """Returns how often each content is already known; orders have no name of their own."""
     name = "name" if events else "''"
     content = _CONTENT.format(
-        ts="events.ts", name=name, amount="coalesce(events.revenue, 0)", discount="events.discount",
+        person="events.person_id", ts="events.ts", name=name, amount="coalesce(events.revenue, 0)",
+        discount="events.discount",
         quantity="events.quantity", currency="events.currency", product="items.product_id",
         category="items.category", price="items.price",
-    ).replace("hash(person_id", "hash(events.person_id")  # fmt: skip
+    )  # fmt: skip
     return Step(
         "known_singles",
         f"""
-SELECT {content} AS content, events.person_id, count(*) AS times
-FROM events SEMI JOIN people USING (person_id)
+SELECT {content} AS content, events.person_id AS now_person, count(*) AS times
+FROM events SEMI JOIN people ON people.now_person = events.person_id
 LEFT JOIN items ON items.event_id = events.event_id AND items.person_id = events.person_id
 WHERE events.source = $source AND events.order_id IS NULL GROUP BY 1, 2""",
     )
@@ -163,9 +147,9 @@ NEW_SINGLES = Step(
     """
 SELECT CAST(hash($batch, content, occurrence) >> 1 AS BIGINT) AS event_id, singles.* EXCLUDE (times)
 FROM (
-  SELECT content, person_id, unnest(range(coalesce(known_singles.times, 0), singles.times)) AS occurrence
-  FROM singles LEFT JOIN known_singles USING (content, person_id)
-) JOIN singles USING (content, person_id)""",
+  SELECT content, now_person, unnest(range(coalesce(known_singles.times, 0), singles.times)) AS occurrence
+  FROM singles LEFT JOIN known_singles USING (content, now_person)
+) JOIN singles USING (content, now_person)""",
 )
 SINGLES_CHECK = one(
     "singles_check",
@@ -193,7 +177,7 @@ FROM events SEMI JOIN (SELECT DISTINCT order_id FROM orders) USING (order_id)
 WHERE source = $source""",
 )
 _FACT = (
-    "sum(hash(person_id, {ts}, {name}, revenue, coalesce(round(discount, 6), -1), coalesce(round(quantity, 6), 0), "
+    "sum(hash({person}, {ts}, {name}, revenue, coalesce(round(discount, 6), -1), coalesce(round(quantity, 6), 0), "
     "coalesce({currency}, '')))"
 )
 _LINE = (
@@ -206,14 +190,18 @@ def unchanged_orders(*, events: bool) -> Step:
     """Returns the orders that an earlier import knows with the same events and the same lines."""
     name = "event_name" if events else f"CASE WHEN {_back('revenue')} THEN 1 ELSE 0 END"
     known_name = "name" if events else "CASE WHEN name = 'order_refunded' THEN 1 ELSE 0 END"
-    facts = _FACT.format(ts="epoch_us(ts)", name=name, currency="coalesce(currency, $currency)")
-    known = _FACT.format(ts="epoch_us(ts)", name=known_name, currency="currency")
+    facts = _FACT.format(
+        person="coalesce(new_person, person_id)", ts="epoch_us(ts)", name=name,
+        currency="coalesce(currency, $currency)",
+    )  # fmt: skip
+    known = _FACT.format(person="person_id", ts="epoch_us(ts)", name=known_name, currency="currency")
     return Step(
         "unchanged_orders",
         f"""
 SELECT order_id FROM (
   SELECT order_id, {facts} AS facts
-  FROM orders SEMI JOIN known_orders USING (order_id) GROUP BY order_id
+  FROM (SELECT * FROM orders SEMI JOIN known_orders USING (order_id)) AS told
+  LEFT JOIN person_overrides ON old_person = person_id GROUP BY order_id
 ) JOIN (
   SELECT order_id, {known} AS facts FROM known_orders GROUP BY order_id
 ) USING (order_id, facts)
@@ -243,7 +231,16 @@ OVERLAP = one(
 SELECT (SELECT count(DISTINCT order_id) FROM replaced) AS replaced,
   (SELECT count(*) FROM unchanged_orders) AS unchanged""",
 )
-RETRACTION_ROWS = one("retraction_rows", "SELECT event_id, person_id, day, $batch AS batch FROM replaced")
+RETRACTION_ROWS = one(
+    "retraction_rows",
+    """
+SELECT event_id, filed.person_id AS person_id, filed.day AS day, $batch AS batch
+FROM (SELECT event_id, person_id, day FROM events_filed SEMI JOIN replaced USING (event_id)) AS filed
+LEFT JOIN person_overrides ON old_person = filed.person_id
+JOIN (SELECT event_id, person_id FROM replaced) AS gone USING (event_id)
+WHERE gone.person_id = coalesce(new_person, filed.person_id)""",
+)
+"""A correction names the person under whom the event was filed, so that it holds whoever stands for whom later."""
 
 # Facts ----------------------------------------------------------------------------------------------------------------
 
@@ -370,7 +367,11 @@ def known_lines(present: tuple[str, ...]) -> Step:
         f"""
 SELECT {listed} FROM events
 SEMI JOIN (SELECT order_id FROM {ROWS} WHERE refused IS NULL AND quarantined IS NOT NULL) USING (order_id)
-JOIN identities ON identities.person_id = events.person_id AND identities.kind = $kind
+JOIN (
+  SELECT person_id, coalesce(min(named.customer), min(value)) AS value FROM identities
+  LEFT JOIN (SELECT DISTINCT customer FROM {ROWS} WHERE refused IS NULL AND quarantined IS NOT NULL) AS named
+  ON named.customer = identities.value WHERE identities.kind = $kind GROUP BY person_id
+) AS identities ON identities.person_id = events.person_id
 LEFT JOIN items ON items.event_id = events.event_id AND items.person_id = events.person_id
 WHERE events.source = $source""",
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from jingzhe.collect.line_numbers import lines_of_offsets, lines_of_rows
+from jingzhe.collect.minding import Minding
 from jingzhe.collect.queries import REFUSED_ORDINALS
 from jingzhe.collect.reasons import ENGINE_REASONS
 from jingzhe.collect.rows import REFUSALS, ROWS, RowPlan, field_column, rows_step
@@ -102,8 +103,11 @@ def _fill(session: LocalSession, file: FileRows, plan: RowPlan) -> None:
     file.rejections = session.rejections()
 
 
-def offer_refused(session: LocalSession, files: Sequence[FileRows]) -> None:
-    """Offers the engine what it needs to say which rows were refused, where and why."""
+def offer_refused(session: LocalSession, files: Sequence[FileRows], minding: Minding | None = None) -> None:
+    """Offers the engine what it needs to say which rows were refused, where and why.
+
+    Lines that could not be taken apart and name somebody who was erased (``minding`` knows) are left out.
+    """
     ordinals = session.run(REFUSED_ORDINALS)["ordinal"].to_numpy().astype("int64")
     lines: list[pa.Table] = []
     rejected: list[dict[str, object]] = []
@@ -117,7 +121,11 @@ def offer_refused(session: LocalSession, files: Sequence[FileRows]) -> None:
         else:
             where = mine - file.first + file.input.first_row
         lines.append(pa.table({"ordinal": mine, "line": where, "file": pa.repeat(pa.scalar(name), len(mine))}))
-        rejected += [_rejected(name, line, one) for line, one in zip(bad, file.rejections, strict=True)]
+        rejected += [
+            _rejected(name, line, one)
+            for line, one in zip(bad, file.rejections, strict=True)
+            if minding is None or not minding.text_names_erased(one.text)
+        ]
         for refusal in REFUSALS:
             column = field_column(file.understood.readings, raw.columns, refusal.field)
             columns.append({"file": name, "field": refusal.field, "pointer": _pointer(column)})

@@ -20,8 +20,12 @@ REASONS: dict[str, Text] = {
     "bad-encoding": Text("bytes that are no text in the file's encoding", "编码无法识别"),
     "bad-json": Text("the line is no JSON object", "不是 JSON 对象"),
     "line-too-long": Text("longer than 4 MiB", "行过长"),
+    "erased": Text("the customer was erased; the row was not kept", "客户已删除,未保留该行"),
 }
 """Words for every code that the table ``quarantine`` can carry in ``reason``."""
+
+ERASED = "erased"
+"""Code under which rows of people who were erased are counted; they are in no quarantine."""
 
 ENGINE_REASONS: dict[str, str] = {
     "TOO MANY COLUMNS": "wrong-columns",

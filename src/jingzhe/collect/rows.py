@@ -64,6 +64,8 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("missing-amount", "amount"),
 )
 """The refusals by their number in the column ``refused``, which counts from 1."""
+REFUSED_AS_ERASED = 255
+"""Marks rows of people who were erased: neither good nor in quarantine."""
 
 
 @dataclass(frozen=True)

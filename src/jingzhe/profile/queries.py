@@ -134,27 +134,71 @@ def all_person_days(*, utc: bool, packed: bool = True) -> Query:
     return Query("person_days_of_all", (*before, summed, Step("stored", "SELECT *, false AS gone FROM summed")))
 
 
-NEW_EVENTS = Step("new_events", "SELECT * FROM events WHERE batch > $through_batch")
 RETRACTED_DAYS = Step(
     "retracted_days",
-    "SELECT DISTINCT person_id, day FROM retractions WHERE batch > $through_batch",
+    "SELECT DISTINCT coalesce(new_person, person_id) AS person_id, day FROM retractions "
+    "LEFT JOIN person_overrides ON old_person = person_id WHERE batch > $through_batch",
     kept=True,
+)
+"""Corrections stand under the person whose event they take back was filed; days under the one who stands for them."""
+
+# Who is somebody else since the last refresh: moved_people, which a refresh offers.
+MOVED_FROM = Step(
+    "moved_from",
+    "SELECT person_id FROM moved_people UNION "
+    "SELECT old_person AS person_id FROM person_overrides "
+    "SEMI JOIN moved_people ON new_person = moved_people.person_id",
+    kept=True,
+)
+"""Under whom the facts of these people are filed. Facts are looked for by it, for a file's bounds know nothing else."""
+_DAY_COLUMNS = "day, ts, activity, revenue, discount, quantity"
+MOVED_EVENTS = Step(
+    "moved_events",
+    f"SELECT coalesce(new_person, person_id) AS person_id, {_DAY_COLUMNS} FROM ("
+    f"SELECT person_id, {_DAY_COLUMNS} FROM events_filed SEMI JOIN moved_from USING (person_id)) AS found "
+    "LEFT JOIN person_overrides ON old_person = person_id",
 )
 _SUMS = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
 _ZEROS = ", ".join(f"0 AS {name}" for name in SUMMED)
 
 
-def touched_person_days(*, utc: bool) -> Query:
-    """Returns the person-days that new events and corrections touch, as they are now.
+def touched_person_days(*, utc: bool, moved: bool = False) -> Query:
+    """Returns the person-days that new events, corrections and merges touch, as they are now.
 
     A day that only gained events is its old row plus the sums of the new events; a day that lost one to a
-    correction is summed again from all its events; a day that lost its last one comes back marked as gone.
+    correction is summed again from all its events, and so are all days of people who were taken over, took somebody
+    over or were split off; a day that lost its last event comes back marked as gone.
+
+    Args:
+        utc: True where the project's days begin at midnight UTC.
+        moved: True where there are such people, in the relation ``moved_people``.
     """
     before = () if utc else (DAYPARTS,)
+    others = " ANTI JOIN moved_people USING (person_id)" if moved else ""
+    again: tuple[Step, ...] = ()
+    answer = (
+        "SELECT *, false AS gone FROM merged UNION ALL BY NAME SELECT *, false AS gone FROM corrected "
+        "UNION ALL BY NAME SELECT *, true AS gone FROM emptied"
+    )
+    if moved:
+        again = (
+            MOVED_FROM,
+            MOVED_EVENTS,
+            person_days_step("moved_days", "moved_events", utc=utc),
+            Step(
+                "left_days",
+                f"SELECT person_id, day, {_ZEROS} FROM (SELECT person_id, day FROM person_days "
+                "SEMI JOIN moved_people USING (person_id)) AS known ANTI JOIN moved_days USING (person_id, day)",
+            ),
+        )
+        answer += (
+            " UNION ALL BY NAME SELECT *, false AS gone FROM moved_days "
+            "UNION ALL BY NAME SELECT *, true AS gone FROM left_days"
+        )
     steps = (
         *before,
         RETRACTED_DAYS,
-        NEW_EVENTS,
+        Step("new_events", f"SELECT * FROM events{others} WHERE batch > $through_batch"),
         person_days_step("gained", "new_events", utc=utc),
         Step("grown", "SELECT * FROM gained ANTI JOIN retracted_days USING (person_id, day)"),
         Step(
@@ -162,18 +206,15 @@ def touched_person_days(*, utc: bool) -> Query:
             f"SELECT person_id, day, {_SUMS} FROM (SELECT * FROM grown UNION ALL BY NAME "
             "SELECT * FROM person_days SEMI JOIN grown USING (person_id, day)) GROUP BY person_id, day",
         ),
-        Step("corrected_events", "SELECT * FROM events SEMI JOIN retracted_days USING (person_id, day)"),
+        Step("lost_days", f"SELECT * FROM retracted_days{others}"),
+        Step("corrected_events", "SELECT * FROM events SEMI JOIN lost_days USING (person_id, day)"),
         person_days_step("corrected", "corrected_events", utc=utc),
         Step(
             "emptied",
-            f"SELECT person_id, day, {_ZEROS} FROM retracted_days ANTI JOIN corrected USING (person_id, day)",
+            f"SELECT person_id, day, {_ZEROS} FROM lost_days ANTI JOIN corrected USING (person_id, day)",
         ),
-        Step(
-            "touched_days",
-            "SELECT *, false AS gone FROM merged UNION ALL BY NAME SELECT *, false AS gone FROM corrected "
-            "UNION ALL BY NAME SELECT *, true AS gone FROM emptied",
-            kept=True,
-        ),
+        *again,
+        Step("touched_days", answer, kept=True),
         Step("answer", "SELECT * FROM touched_days"),
     )
     return Query("touched_person_days", steps)

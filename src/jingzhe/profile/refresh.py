@@ -1,8 +1,9 @@
 """Keeps person-days and profiles current: only what new facts and passing days touch is computed again.
 
-New events add to the days they fall on; corrections sum their days again. The people whose days changed, and
-those whose ``valid_until`` has passed, get a new profile; so do people with events of days that were still to come at
-the last refresh. Both tables have a large base and a small overlay that
+New events add to the days they fall on; corrections sum their days again, merges of people (and merges undone) all days
+of these people, from the facts. The people whose days changed, and those whose ``valid_until`` has passed, get a new
+profile; so do people with events of days that were still to come at the last refresh. Who stands for whom is published
+together with the days and profiles that follow from it. Both tables have a large base and a small overlay that
 replaces rows of it; the overlay is folded in when it has grown (docs/adr/0003).
 """
 
@@ -20,11 +21,13 @@ from sqlalchemy import Connection
 from jingzhe.core.clock import local_day
 from jingzhe.core.errors import NoDataError
 from jingzhe.core.progress import Progress, Silent
+from jingzhe.identity.overrides import OVERRIDES, Touched, forget_touched, touched
 from jingzhe.profile.columns import PERSON_DAYS, PROFILES, WINDOW_DAYS
 from jingzhe.profile.columnsets import ColumnSet
 from jingzhe.profile.queries import PACKED_LIMIT, all_person_days, facts_steps, touched_person_days
 from jingzhe.store.catalogue import Table
 from jingzhe.store.engine import Source, WrittenFile
+from jingzhe.store.facts import EVENTS, ITEMS
 from jingzhe.store.query import Query, Step, one
 from jingzhe.store.warehouse import Warehouse, Writing
 
@@ -32,21 +35,36 @@ FOLD_SHARE = 0.2
 """An overlay larger than this share of its base is folded in."""
 DOCUMENT = ("profile", "refresh")
 
-LAST_DAY = one("last_day", "SELECT max(day) AS day, max(batch) AS batch, count(*) AS events FROM events")
+LAST_DAY = one("last_day", "SELECT max(day) AS day FROM events_filed")
 _TOUCHED = "SELECT person_id FROM touched_days UNION SELECT person_id FROM profiles WHERE valid_until < $as_of"
 _ARRIVED = "SELECT person_id FROM person_days WHERE day > $last_as_of AND day <= $as_of"
+_MOVED = "SELECT person_id FROM moved_people"
 
 
-def affected_people(*, arrived: bool) -> Query:
+def affected_people(*, arrived: bool, moved: bool = False) -> Query:
     """Returns the query that keeps the people who need a new profile as ``chosen`` and counts them.
 
     Args:
         arrived: True where the last refresh knew of days after its own, which nothing has touched since.
+        moved: True where somebody is somebody else since, in the relation ``moved_people``.
     """
-    sql = f"{_TOUCHED} UNION {_ARRIVED}" if arrived else _TOUCHED
+    sql = " UNION ".join([_TOUCHED, *([_ARRIVED] if arrived else []), *([_MOVED] if moved else [])])
     counted = Step("counted", "SELECT count(*) AS people FROM chosen")
     return Query("affected_people", (Step("chosen", sql, kept=True), counted))
 
+
+OVERLAY_OVERRIDES = one(
+    "overlay_overrides",
+    "SELECT *, false AS gone FROM moved_overrides UNION ALL BY NAME "
+    "SELECT old_person, true AS gone FROM (SELECT old_person FROM moved_keys "
+    "ANTI JOIN moved_overrides USING (old_person))",
+    "who stands for whom among the people who moved; those who stand for themselves are marked as gone",
+)
+MOVED_KEYS = Step(
+    "moved_keys",
+    "SELECT person_id AS old_person FROM moved_people UNION SELECT old_person FROM moved_overrides",
+    kept=True,
+)
 
 OVERLAY_PROFILES = one(
     "overlay_profiles",
@@ -68,6 +86,7 @@ class Refreshed:
         through_batch: last publication whose facts are in.
         seconds: how long it took.
         folded: tables whose overlay was folded into the base.
+        moved: people who were taken over, took somebody over or were split off since the last refresh.
     """
 
     as_of: date
@@ -77,6 +96,7 @@ class Refreshed:
     through_batch: int
     seconds: float
     folded: tuple[str, ...] = ()
+    moved: int = 0
 
 
 @dataclass(frozen=True)
@@ -179,35 +199,40 @@ def refresh(
         body = last.body if last else {}
         if last_day is None and not body:
             raise NoDataError("There are no events yet", hint="Import some first: jingzhe import orders.csv")
-        work = _Work(writing, recipe, day, through=writing.batch - 1, heard=heard)
+        graph = touched(warehouse.state, int(body.get("identity", 0)))
+        work = _Work(writing, recipe, day, through=writing.batch - 1, heard=heard, moved=graph.people.num_rows)
+        work.follow(graph)
         same_days = bool(body) and body.get("days") == _plain(recipe.days_fingerprint())
         same = same_days and body["fingerprint"] == _plain(recipe.fingerprint())
         if full or not same or date.fromisoformat(body["as_of"]) > day:
             done = work.everything(days_too=full or not same_days, since=body)
         else:
             done = work.changes(body)
-        result = replace(done, seconds=time.perf_counter() - began)
-        if same and not done.full and not done.people and not done.person_days and body["as_of"] == day.isoformat():
+        result = replace(done, seconds=time.perf_counter() - began, moved=work.moved)
+        unchanged = not (result.full or result.people or result.person_days or result.moved)
+        if same and unchanged and body["as_of"] == day.isoformat():
             return result
-        writing.also(lambda connection: _record(warehouse, recipe, result, last_day, connection))
+        known = {"last_day": last_day.isoformat() if last_day else None, "identity": graph.through}
+        writing.also(lambda connection: _record(writing, recipe, result, known, connection))
         heard.stage("publishing")
         writing.publish("refresh of profiles")
     return result
 
 
 def _record(
-    warehouse: Warehouse, recipe: Recipe, result: Refreshed, last_day: date | None, connection: Connection
+    writing: Writing, recipe: Recipe, result: Refreshed, known: Mapping[str, Any], connection: Connection
 ) -> None:
     body = {
         "as_of": result.as_of.isoformat(),
-        "last_day": last_day.isoformat() if last_day else None,
         "through_batch": result.through_batch,
         "days": _plain(recipe.days_fingerprint()),
         "fingerprint": _plain(recipe.fingerprint()),
         "people": result.people,
         "full": result.full,
+        **known,
     }
-    warehouse.state.put_document(*DOCUMENT, body, connection=connection)
+    forget_touched(connection, known["identity"])
+    writing.warehouse.state.put_document(*DOCUMENT, body, connection=connection)
 
 
 def _plain(value: Any) -> Any:
@@ -228,6 +253,17 @@ class _Work:
     as_of: date
     through: int
     heard: Progress
+    moved: int = 0
+
+    def follow(self, graph: Touched) -> None:
+        """Stages who stands for whom since; from here on the session reads the facts under those people."""
+        if not self.moved:
+            return
+        session = self.writing.session
+        session.offer("moved_people", graph.people)
+        session.offer("moved_overrides", graph.overrides)
+        self._overlay(OVERRIDES, OVERLAY_OVERRIDES, MOVED_KEYS.name, session.keep(MOVED_KEYS))
+        self.writing.attach(EVENTS, ITEMS)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -264,7 +300,8 @@ class _Work:
         """Computes what new facts and passing days touched since the refresh that ``since`` records."""
         written, folded = self._change_days(int(since["through_batch"]))
         session = self.writing.session
-        query = affected_people(arrived=since["last_day"] is not None and since["last_day"] > since["as_of"])
+        arrived = since["last_day"] is not None and since["last_day"] > since["as_of"]
+        query = affected_people(arrived=arrived, moved=bool(self.moved))
         last_as_of = date.fromisoformat(since["as_of"])
         affected = session.run(query, {**self.values, "last_as_of": last_as_of}).to_pylist()[0]["people"]
         if affected == 0:
@@ -282,15 +319,15 @@ class _Work:
         self.heard.stage("summing changed days")
         session = self.writing.session
         values = {**self.values, "through_batch": since}
-        query = touched_person_days(utc=self.utc)
+        query = touched_person_days(utc=self.utc, moved=bool(self.moved))
         *before, _ = query.steps
         counted = Step("touched_count", "SELECT count(*) AS n FROM touched_days")
-        touched = session.run(Query(query.name, (*before, counted)), values).to_pylist()[0]["n"]
-        if touched == 0:
+        changed = session.run(Query(query.name, (*before, counted)), values).to_pylist()[0]["n"]
+        if changed == 0:
             return 0, ()
         rows = Query("overlay_days", (Step("rows", "SELECT * FROM touched_days"),))
-        folded = self._overlay(PERSON_DAYS, rows, "touched_days", touched)
-        return touched, folded
+        folded = self._overlay(PERSON_DAYS, rows, "touched_days", changed)
+        return changed, folded
 
     def _overlay(self, table: Table, rows: Query, keys: str, count: int) -> tuple[str, ...]:
         """Stages ``rows`` as part of the overlay, or the whole table folded where the overlay has grown.

@@ -1,9 +1,11 @@
-"""The tables of facts that every part reads: events, items, identities, retractions, quarantine.
+"""The tables of facts that every part reads: events, items, identities, overrides, retractions, quarantine.
 
 Dates are days of the project's time zone, moments are UTC microseconds, amounts are in the event's currency.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from jingzhe.store.catalogue import Column, Table
 
@@ -145,4 +147,26 @@ QUARANTINE = Table(
     doc="a row that was refused, and why",
 )
 
-FACTS = (EVENTS, ITEMS, EVENT_DETAILS, IDENTITIES, RETRACTIONS, QUARANTINE)
+OVERRIDES = Table(
+    "person_overrides",
+    (
+        Column("old_person", "BIGINT", "person under whom facts are filed"),
+        Column("new_person", "BIGINT", "person who stands for them"),
+        Column("moved_at", "TIMESTAMPTZ", "when that last changed"),
+    ),
+    key=("old_person",),
+    sort_by=("old_person",),
+    layered=True,
+    derived=True,
+    doc="a person whom another one took over; flat: the new person is nobody's old one",
+)
+
+FACTS = (EVENTS, ITEMS, EVENT_DETAILS, IDENTITIES, RETRACTIONS, QUARANTINE, OVERRIDES)
+FILED = (EVENTS, ITEMS, EVENT_DETAILS, IDENTITIES)
+"""Tables whose rows are filed under the person that their key first led to, and read under the one who stands for them
+(docs/adr/0008)."""
+
+
+def filed(table: Table) -> Table:
+    """Returns ``table`` under the name by which it is read as it was filed: ``events_filed``."""
+    return replace(table, name=f"{table.name}_filed")

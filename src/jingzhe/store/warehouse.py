@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,7 +19,7 @@ from jingzhe.core.clock import Clock
 from jingzhe.core.errors import LakeError
 from jingzhe.store.catalogue import Catalogue, Table
 from jingzhe.store.engine import Engine, Session, WrittenFile
-from jingzhe.store.facts import EVENTS, ITEMS, RETRACTIONS
+from jingzhe.store.facts import EVENTS, FILED, ITEMS, OVERRIDES, RETRACTIONS, filed
 from jingzhe.store.lake.files import Layer, LiveFile
 from jingzhe.store.lake.tables import Change, Lake
 from jingzhe.store.query import Query
@@ -28,6 +28,9 @@ from jingzhe.store.state import Lease, Publication, State
 LEASE = "lake"
 RETRACTED = (EVENTS.name, ITEMS.name)
 """Tables from which readers leave out what a correction replaced."""
+_FILED = frozenset(table.name for table in FILED)
+_FIRST = (RETRACTIONS.name, OVERRIDES.name)
+"""Tables that others are read with."""
 HORIZON = ("lake", "vacuum")
 """The document that says which is the oldest publication that can be read."""
 
@@ -90,6 +93,11 @@ class Writing:
         files = self.write(table, query, values)
         self.stage(table, files)
         return sum(file.rows for file in files)
+
+    def attach(self, *tables: Table) -> None:
+        """Makes tables readable anew: those of facts under the people of the overrides that the session reads now."""
+        for table in tables:
+            self.warehouse.attach(self.session, table, self.before, joined=True)
 
     @property
     def has_changes(self) -> bool:
@@ -255,11 +263,33 @@ class Warehouse:
         self.lake.near.settle(live)
 
     def _attach(self, session: Session, versions: Mapping[str, int]) -> None:
+        joined = sum(self.lake.rows(OVERRIDES, versions.get(OVERRIDES.name))) > 0
+        for table in sorted(self.catalogue, key=lambda table: table.name not in _FIRST):
+            self.attach(session, table, versions, joined=joined)
+
+    def attach(self, session: Session, table: Table, versions: Mapping[str, int], *, joined: bool) -> None:
+        """Makes a table readable in a session as of some versions.
+
+        Events and items are also readable as they are filed, whoever stands for whom: ``events_filed``.
+
+        Args:
+            session: where.
+            table: which.
+            versions: of the tables.
+            joined: True where somebody stands for others: facts are shown under those who stand for them, and of
+                other tables the rows of people who do not stand for themselves are left out.
+        """
+        version = versions.get(table.name)
         retracted = self.lake.rows(RETRACTIONS, versions.get(RETRACTIONS.name))[0] > 0
-        tables = sorted(self.catalogue, key=lambda table: table.name in RETRACTED)
-        for table in tables:
-            without = RETRACTIONS.name if retracted and table.name in RETRACTED else None
-            session.attach(self.lake.source(table, versions.get(table.name), without=without))
+        without = RETRACTIONS.name if retracted and table.name in RETRACTED else None
+        source = self.lake.source(table, version, without=without)
+        if table.name in RETRACTED:
+            session.attach(replace(source, table=filed(table)))
+        if joined and table.name in _FILED:
+            source = replace(source, current=OVERRIDES.name)
+        elif joined and table.derived and not table.layered and "person_id" in table.column_names:
+            source = replace(source, standing=OVERRIDES.name)
+        session.attach(source)
 
 
 def oldest_readable(state: State) -> int:

@@ -36,12 +36,23 @@ class Source:
         base: paths of its files; of a layered table those of the base.
         overlay: paths of the overlay's files.
         without: name of the table of retractions to leave out, or None.
+        current: name of the table of overrides, to show the people who stand for those under whom rows are filed;
+            None to show rows as they are filed.
+        standing: name of the table of overrides, to leave out the rows of people whom others stand for; None to
+            leave out none.
     """
 
     table: Table
     base: tuple[str, ...] = ()
     overlay: tuple[str, ...] = ()
     without: str | None = None
+    current: str | None = None
+    standing: str | None = None
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Returns the names of the other tables that are read with it."""
+        return tuple(name for name in (self.without, self.current, self.standing) if name)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ costs in the usual groups (store/lake/points.py)."""
 _FORMATS = {
     "csv": "FORMAT csv, HEADER",
     "json": "FORMAT json, ARRAY true",
+    "jsonl": "FORMAT json",
     "parquet": "FORMAT parquet, COMPRESSION zstd",
 }
 
@@ -288,7 +289,7 @@ class DuckSession:
         return int(result.num_rows)
 
     def export(self, query: Query, path: str, file_format: str, values: Mapping[str, Any] | None = None) -> int:
-        """Writes the rows of a query's last step into one file (csv, json, parquet); returns their number.
+        """Writes the rows of a query's last step into one file (csv, json, jsonl, parquet); returns their number.
 
         Raises:
             EngineError: there is no such format, the query fails or the file cannot be written.

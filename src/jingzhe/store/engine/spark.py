@@ -87,7 +87,7 @@ class SparkSession:
         """Makes a table readable under its name."""
 
         def read() -> Any:
-            given = {name: self._relations.relation(name) for name in [source.without] if name}
+            given = {name: self._relations.relation(name) for name in source.beside}
 
             def files(paths: Sequence[str], columns: Sequence[Column]) -> str:
                 name = f"files_{len(given)}"

@@ -51,7 +51,21 @@ def no_rows(columns: Sequence[Column]) -> str:
 
 
 def table_sql(source: Source, files: Files = read_files) -> str:
-    """Returns the SELECT that reads a table as people mean it: overlay over base, retracted rows left out."""
+    """Returns the SELECT that reads a table as people mean it.
+
+    That is: overlay over base, retracted rows left out, rows under the people who stand for those they are filed under.
+    """
+    stored = _stored_as_meant(source, files)
+    if source.standing:
+        return f"SELECT * FROM ({stored}) AS stored ANTI JOIN {source.standing} ON old_person = person_id"
+    if not source.current:
+        return stored
+    now = "coalesce(new_person, person_id) AS person_id"
+    listed = ", ".join(now if name == "person_id" else name for name in source.table.column_names)
+    return f"SELECT {listed} FROM ({stored}) AS stored LEFT JOIN {source.current} ON old_person = person_id"
+
+
+def _stored_as_meant(source: Source, files: Files) -> str:
     table = source.table
     names = ", ".join(table.column_names)
     if table.layered:

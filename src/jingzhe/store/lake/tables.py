@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -72,6 +72,7 @@ class Lake:
     _snapshots: dict[tuple[str, int], tuple[LiveFile, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _heads: dict[str, DeltaTable] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         place = place_of(self.root, self.storage_options)
@@ -135,12 +136,15 @@ class Lake:
         """Returns the files that make up a table at a version."""
         found = self._snapshots.get((table.name, version))
         if found is None:
-            delta = self._open(table, version)
-            with self._explained(table, "read"):
-                found = live_files(table, self.folder(table), pa.table(delta.get_add_actions(flatten=True)))
-            while len(self._snapshots) >= _SNAPSHOTS_KEPT:
-                self._snapshots.pop(next(iter(self._snapshots)), None)
-            self._snapshots[table.name, version] = found
+            found = self._remembered(table, version, self._open(table, version))
+        return found
+
+    def _remembered(self, table: Table, version: int, delta: DeltaTable) -> tuple[LiveFile, ...]:
+        with self._explained(table, "read"):
+            found = live_files(table, self.folder(table), pa.table(delta.get_add_actions(flatten=True)))
+        while len(self._snapshots) >= _SNAPSHOTS_KEPT:
+            self._snapshots.pop(next(iter(self._snapshots)), None)
+        self._snapshots[table.name, version] = found
         return found
 
     def source(self, table: Table, version: int | None, *, without: str | None = None) -> Source:
@@ -183,7 +187,10 @@ class Lake:
             inside: dict[str, str | None] = {LAYER: gone.layer} if table.layered else {}
             actions.append(RemoveAction(gone.name, True, now, gone.size_bytes, inside))
         only_overlay = change.replace and table.layered and change.layer == "overlay"
-        delta = self._open(table, onto)
+        # A stream of small writes reads its own log once: what it wrote last is what the next one builds on.
+        delta = self._heads.pop(table.name, None)
+        if delta is None or delta.version() != onto:
+            delta = self._open(table, onto)
         with self._explained(table, "written"):
             delta.create_write_transaction(
                 actions,
@@ -193,7 +200,17 @@ class Lake:
                 partition_filters=[(LAYER, "=", "overlay")] if only_overlay else None,
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
+        self._follow(table, delta, onto + 1)
         return onto + 1
+
+    def _follow(self, table: Table, delta: DeltaTable, version: int) -> None:
+        """Reads what was just committed, in place of opening the table anew."""
+        # The commit stands whether or not this works: who needs the table next opens it, and hears what is wrong.
+        with suppress(LakeError), self._explained(table, "read"):
+            delta.update_incremental()
+            if delta.version() == version:
+                self._remembered(table, version, delta)
+                self._heads[table.name] = delta
 
     def restore(self, table: Table, version: int) -> int:
         """Takes a table back to an earlier version, as a new version; returns that."""
