@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
+from sqlalchemy import Connection
 
 from jingzhe.core.errors import LakeError
 from jingzhe.core.progress import Progress, Silent
@@ -17,6 +18,8 @@ from jingzhe.store.query import Query, Step, one
 from jingzhe.store.warehouse import Warehouse, Writing
 
 _PERSON = "person_id"
+_PEOPLE = (_PERSON, "old_person", "new_person")
+"""Columns by which tables know people."""
 _STORED = "stored_rows"
 
 
@@ -27,10 +30,14 @@ class Deleted:
     Args:
         rows: rows deleted, by table; rows that readers no longer saw are counted as well.
         publication: its number; None where no row fitted.
+        files_rewritten: files that held such rows, by table.
+        files_removed: files that went from the disk, as table/file.
     """
 
     rows: Mapping[str, int]
     publication: int | None
+    files_rewritten: Mapping[str, int] = field(default_factory=dict)
+    files_removed: tuple[str, ...] = ()
 
 
 def delete(
@@ -59,7 +66,7 @@ def delete(
     """
     _known(warehouse, conditions)
     with warehouse.writing("deletion") as writing:
-        return _delete(writing, conditions, values or {}, "deletion", progress or Silent())
+        return _delete(writing, conditions, values or {}, "deletion", heard=progress or Silent())
 
 
 def erase(
@@ -88,25 +95,58 @@ def erase(
         BusyError: another process is writing and did not finish in time.
         LakeError: there is no such table.
     """
+    heard = progress or Silent()
+    done = erase_rows(warehouse, people, values, conditions=conditions, progress=heard)
+    return replace(done, files_removed=tuple(vacuum(warehouse, keep_hours=0, progress=heard)))
+
+
+def erase_rows(
+    warehouse: Warehouse,
+    people: Sequence[int] | Query,
+    values: Mapping[str, Any] | None = None,
+    *,
+    conditions: Mapping[str, str] | None = None,
+    offered: Mapping[str, pa.Table] | None = None,
+    also: Callable[[Connection, Deleted], object] | None = None,
+    progress: Progress | None = None,
+) -> Deleted:
+    """Deletes people's rows from every table that knows people; older publications keep them until a vacuum.
+
+    Args:
+        warehouse: the stores.
+        people: person ids, or a query with a column ``person_id``.
+        values: bound by name in the query and the conditions.
+        conditions: what else is to go, by table.
+        offered: tables that the conditions may read, by name.
+        also: writes rows of the state store in the transaction that publishes, told what was deleted.
+        progress: told about the stages.
+
+    Returns:
+        what was deleted.
+
+    Raises:
+        BusyError: another process is writing and did not finish in time.
+        LakeError: there is no such table.
+    """
     chosen = {
-        table.name: f"{_PERSON} IN (SELECT {_PERSON} FROM erased)"
+        table.name: " OR ".join(f"{name} IN (SELECT {_PERSON} FROM erased)" for name in known)
         for table in warehouse.catalogue
-        if _PERSON in table.column_names
+        if (known := [name for name in _PEOPLE if name in table.column_names])
     }
     for name, condition in (conditions or {}).items():
         chosen[name] = f"({chosen[name]}) OR ({condition})" if name in chosen else condition
     _known(warehouse, chosen)
     bound, heard = values or {}, progress or Silent()
     with warehouse.writing("erasure") as writing:
+        for name, table in (offered or {}).items():
+            writing.session.offer(name, table)
         if isinstance(people, Query):
             found = writing.session.run(people, bound)[_PERSON].combine_chunks()
         else:
             found = pa.array(people, pa.int64())
         writing.session.offer("given_people", pa.table({_PERSON: found}))
         writing.session.keep(Step("erased", f"SELECT DISTINCT {_PERSON} FROM given_people"))
-        done = _delete(writing, chosen, bound, "erasure", heard)
-    vacuum(warehouse, keep_hours=0, progress=heard)
-    return done
+        return _delete(writing, chosen, bound, "erasure", heard=heard, also=also)
 
 
 def _known(warehouse: Warehouse, conditions: Mapping[str, str]) -> None:
@@ -116,9 +156,16 @@ def _known(warehouse: Warehouse, conditions: Mapping[str, str]) -> None:
 
 
 def _delete(
-    writing: Writing, conditions: Mapping[str, str], values: Mapping[str, Any], purpose: str, heard: Progress
+    writing: Writing,
+    conditions: Mapping[str, str],
+    values: Mapping[str, Any],
+    purpose: str,
+    *,
+    heard: Progress,
+    also: Callable[[Connection, Deleted], object] | None = None,
 ) -> Deleted:
     rows: dict[str, int] = {}
+    rewritten: dict[str, int] = {}
     for name, condition in conditions.items():
         table = writing.warehouse.catalogue[name]
         files = {file.path: file for file in writing.warehouse.lake.files(table, writing.before[name])}
@@ -126,12 +173,16 @@ def _delete(
         holding = one("holding", f"SELECT stored_in, count(*) AS rows FROM {_STORED} WHERE {condition} GROUP BY ALL")
         found = writing.session.run(holding, values).to_pylist()
         rows[name] = sum(row["rows"] for row in found)
+        rewritten[name] = len(found)
         heard.stage(f"deleting from {name}", len(found), "files")
         for number, row in enumerate(found, start=1):
             _rewrite(writing, table, files[row["stored_in"]], condition, values)
             heard.advance(number)
+    done = Deleted(rows, None, rewritten)
+    if also is not None:
+        writing.also(lambda connection: also(connection, done))
     publication = writing.publish(purpose)
-    return Deleted(rows, publication.seq if publication else None)
+    return replace(done, publication=publication.seq if publication else None)
 
 
 def _rewrite(writing: Writing, table: Table, file: LiveFile, condition: str, values: Mapping[str, Any]) -> None:

@@ -1,0 +1,234 @@
+"""What is held of one person, everywhere: for an export, and for an erasure to know what it has to look for."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+
+from jingzhe.access import audit
+from jingzhe.app.collecting import open_inbox
+from jingzhe.app.workspace import Workspace
+from jingzhe.collect.importing import KIND as IMPORTS
+from jingzhe.collect.received import Received, unpacked
+from jingzhe.collect.wire import segment, sensors
+from jingzhe.consent import subjects, suppressions, words
+from jingzhe.consent.addresses import salt_of
+from jingzhe.consent.subjects import Finder, Subject, row_names
+from jingzhe.core.errors import NoDataError
+from jingzhe.identity import people as identity
+from jingzhe.identity.keyring import has_keys_of
+from jingzhe.identity.keys import KINDS, Key, base_kind
+from jingzhe.identity.rules import load_rules
+from jingzhe.store.lake.person_rows import known_as, refused_rows, rows_of
+from jingzhe.store.state.access_tables import audit as trail
+from jingzhe.store.state.collect_tables import quarantined_event
+
+_INBOX_EVENTS = 200_000
+"""So many waiting events are looked through for an export; an erasure drains them instead."""
+_CUSTOMER = "customer_id"
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """Everything about one person.
+
+    Args:
+        subject: their numbers and keys.
+        made_at: when it was put together.
+        tables: rows of the lake by table.
+        state: what the state store holds, by subject, in JSON's terms.
+    """
+
+    subject: Subject
+    made_at: datetime
+    tables: Mapping[str, pa.Table]
+    state: Mapping[str, list[dict[str, Any]]]
+
+
+def find_person(workspace: Workspace, value: str, kind: str = "") -> int:
+    """Returns the one person who is known by a key.
+
+    Args:
+        workspace: of the project.
+        value: as the source writes it; their number where ``kind`` is ``number``.
+        kind: of the key; empty for any that the table ``identities`` shows.
+
+    Raises:
+        NoDataError: nobody is known by it, or several people are.
+    """
+    if kind == "number" and value.isdecimal():
+        return int(value)
+    state = workspace.warehouse.state
+    with state.reading() as connection:
+        found = {identity.current(connection, one) for one in known_as(workspace.warehouse, value, kind)}
+    if kind and kind != "number" and base_kind(kind) in KINDS:
+        one = identity.find(state, Key(kind, value))
+        found |= set() if one is None else {one}
+    if len(found) != 1:
+        what = "Several people are" if found else "Nobody is"
+        hint = "Say the kind of the key: --kind email, phone, login, customer …, or number with the person's number."
+        raise NoDataError(f"{what} known by this key", hint=hint)
+    return found.pop()
+
+
+def subject_of(workspace: Workspace, person_id: int) -> Subject:
+    """Returns a person's numbers and keys, from the identity graph and from the lake.
+
+    Raises:
+        NoDataError: nothing is known of such a person.
+    """
+    warehouse = workspace.warehouse
+    state, rules = warehouse.state, load_rules(warehouse.state)
+    salt = salt_of(state)
+    with state.reading() as connection:
+        everybody = words.everybody_of(connection, person_id)
+    tables = rows_of(warehouse, everybody)
+    with state.reading() as connection:
+        found = subjects.subject_of(connection, person_id, _written(tables), rules, salt)
+    if not found.keys and not tables:
+        raise NoDataError("There is no such person", hint="Look them up: GET /api/v1/people?kind=…&value=…")
+    return found
+
+
+def _written(tables: Mapping[str, pa.Table]) -> list[tuple[str, str]]:
+    """Returns the keys of a person as sources wrote them."""
+    found: dict[tuple[str, str], None] = {}
+    if "identities" in tables:
+        rows = tables["identities"]
+        found |= dict.fromkeys(zip(rows["kind"].to_pylist(), rows["value"].to_pylist(), strict=True))
+    if "event_details" in tables:
+        for column, kinds in (("user_id", ("login",)), ("anonymous_id", ("cookie", "device"))):
+            for value in tables["event_details"][column].unique().drop_null().to_pylist():
+                found |= dict.fromkeys((kind, value) for kind in kinds)
+    return list(found)
+
+
+def finder_of(workspace: Workspace, subject: Subject) -> Finder:
+    """Returns what finds a person in texts."""
+    state = workspace.warehouse.state
+    return Finder(subject, load_rules(state), salt_of(state))
+
+
+def refused_of(workspace: Workspace, finder: Finder) -> list[dict[str, Any]]:
+    """Returns the refused rows of imports that name a person."""
+    columns: dict[str, set[str]] = {}
+    for one in workspace.warehouse.state.documents(IMPORTS):
+        for mapping in one.body["mappings"]:
+            named = {match["column"] for match in mapping["matches"] if match["field"] == _CUSTOMER}
+            columns.setdefault(one.body["import_id"], set()).update(named)
+    rows = refused_rows(workspace.warehouse).to_pylist()
+    return [row for row in rows if row_names(finder, row["row"] or "", columns.get(row["import_id"], ()))]
+
+
+def holdings(workspace: Workspace, person_id: int) -> Holdings:
+    """Returns everything that is held of a person.
+
+    Raises:
+        NoDataError: nothing is known of such a person.
+    """
+    warehouse = workspace.warehouse
+    state, now = warehouse.state, warehouse.clock.now()
+    subject = subject_of(workspace, person_id)
+    finder = finder_of(workspace, subject)
+    tables = rows_of(warehouse, subject.people)
+    refused = refused_of(workspace, finder)
+    if refused:
+        tables["quarantine"] = pa.Table.from_pylist(refused)
+    held = {
+        "keys": [{"kind": kind, "stored": value} for kind, value in subject.keys],
+        "joins": _joins(workspace, subject),
+        "consents": [asdict(one) for one in words.words_of(state, person_id)],
+        "suppressions": [asdict(one) for one in suppressions.suppressions_of(state, person_id)],
+        "quarantined_events": _quarantined(workspace, finder),
+        "waiting_events": _waiting(workspace, finder),
+        "audit": _audit(workspace, subject.people),
+    }
+    return Holdings(subject, now, tables, held)
+
+
+def _in_graph(workspace: Workspace, subject: Subject) -> bool:
+    """Tells whether the identity graph knows a person."""
+    with workspace.warehouse.state.reading() as connection:
+        return has_keys_of(connection, subject.people) or len(subject.people) > 1
+
+
+def _joins(workspace: Workspace, subject: Subject) -> list[dict[str, Any]]:
+    # Customers of imports whom the graph does not know yet have nothing that joined them.
+    if not _in_graph(workspace, subject):
+        return []
+    return [asdict(one) for one in identity.explain(workspace.warehouse.state, subject.person_id)]
+
+
+def _quarantined(workspace: Workspace, finder: Finder) -> list[dict[str, Any]]:
+    table = quarantined_event
+    columns = (table.c.quarantine_id, table.c.received_us, table.c.reason, table.c.field, table.c.detail, table.c.body)
+    with workspace.warehouse.state.reading() as connection:
+        rows = connection.execute(sa.select(*columns)).all()
+    found = [{**row._mapping, "body": bytes(row.body).decode("utf-8", "replace")} for row in rows]  # noqa: SLF001
+    return [row for row in found if finder.names(row["body"])]
+
+
+def _waiting(workspace: Workspace, finder: Finder) -> list[dict[str, Any]]:
+    """Returns acknowledged events that are not in the lake yet."""
+    with open_inbox(workspace.settings) as inbox:
+        rows = inbox.take(events=_INBOX_EVENTS)
+    bodies = (body for row in rows for request in unpacked(row.payload) for body in _events(request))
+    texts = (body.decode("utf-8", "replace") for body in bodies)
+    return [{"body": text} for text in texts if finder.names(text)]
+
+
+def _events(request: Received) -> list[bytes]:
+    if request.protocol == "sensors":
+        return sensors.events(request.body)
+    return segment.events(request.body, request.call, request.sent_at, request.user_agent)[1]
+
+
+def _audit(workspace: Workspace, people: Iterable[int]) -> list[dict[str, Any]]:
+    names = [f"person:{number}" for number in people]
+    wanted = sa.select(trail).where(trail.c.subject.in_(names)).order_by(trail.c.number)
+    with workspace.warehouse.state.reading() as connection:
+        return [asdict(audit.Row(*row)) for row in connection.execute(wanted)]
+
+
+def write_export(held: Holdings, path: Path) -> None:
+    """Writes what is held as one zip: ``person.json`` with everything, and each table as Parquet.
+
+    Args:
+        held: what :func:`holdings` gave.
+        path: the file; it appears when it is whole.
+    """
+    everything = {
+        "person_id": held.subject.person_id,
+        "also_known_as": [number for number in held.subject.people if number != held.subject.person_id],
+        "made_at": held.made_at,
+        **held.state,
+        **{name: table.to_pylist() for name, table in held.tables.items()},
+    }
+    tables = dict(held.tables)
+    for name, rows in held.state.items():
+        if rows:
+            tables[name] = pa.Table.from_pylist([{key: _plain(value) for key, value in row.items()} for row in rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("person.json", json.dumps(everything, ensure_ascii=False, default=str, indent=2))
+        for name, table in sorted(tables.items()):
+            sink = io.BytesIO()
+            pq.write_table(table, sink)
+            packed.writestr(f"{name}.parquet", sink.getvalue())
+    part.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value that Parquet has a type for whatever stands in other rows."""
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list | tuple) else value

@@ -1,0 +1,66 @@
+"""Export and erasure as jobs; an erasure whose job was interrupted is taken up again by the worker."""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from jingzhe.app.holdings import holdings, write_export
+from jingzhe.app.privacy import Erasures
+from jingzhe.app.workspace import Workspace
+from jingzhe.core.errors import JingzheError, NoDataError
+from jingzhe.core.log import Log
+
+FOLDER = "person-exports"
+KEPT = timedelta(days=7)
+"""How long the file of an export stands."""
+_NAME = re.compile(r"[0-9a-f]{32}\Z")
+_TAKE_UP_SECONDS = 60.0
+
+
+def export_path(workspace: Workspace, name: str) -> Path:
+    """Returns where the export of that name stands.
+
+    Raises:
+        NoDataError: there can be none of that name.
+    """
+    if not _NAME.match(name):
+        raise NoDataError("There is no such export")
+    return Path(workspace.settings.home).absolute() / FOLDER / f"{name}.zip"
+
+
+def export(person_id: int, name: str, workspace: Workspace) -> dict[str, Any]:
+    """Writes everything that is held of a person into one file; returns what the job tells."""
+    path = export_path(workspace, name)
+    oldest = (workspace.warehouse.clock.now() - KEPT).timestamp()
+    for old in path.parent.glob("*"):
+        if old.stat().st_mtime < oldest:
+            old.unlink(missing_ok=True)
+    held = holdings(workspace, person_id)
+    write_export(held, path)
+    return {"person_id": held.subject.person_id, "size_bytes": path.stat().st_size}
+
+
+def erase(erasure_id: str, workspace: Workspace) -> dict[str, Any]:
+    """Does an erasure that was asked for; returns what the job tells."""
+    return {"erasure_id": Erasures(workspace).run(erasure_id).erasure_id}
+
+
+def take_up(workspace: Workspace, log: Log, ending: threading.Event) -> None:
+    """Finishes erasures whose process died, now and then, until it is told to end.
+
+    Args:
+        workspace: of the project.
+        log: is told what was finished, and what could not be yet.
+        ending: ends it.
+    """
+    while not ending.is_set():
+        try:
+            for one in Erasures(workspace).take_up():
+                log.info("erasure finished", erasure=one.erasure_id)
+        except JingzheError as error:
+            log.warning("an erasure waits", code=error.code)
+        ending.wait(_TAKE_UP_SECONDS)

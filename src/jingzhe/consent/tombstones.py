@@ -1,0 +1,248 @@
+"""Tombstones: keyed hashes of the keys of erased people, by which a re-import, a live event or a replay is dropped.
+
+A call is an erased person's when a key of it that says who somebody is (login, phone, e-mail …) has a tombstone. A
+device or cookie, which strangers may share, counts only where it is all that a call carries.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from jingzhe.consent.addresses import salt_of
+from jingzhe.identity.keys import NORMALISERS, base_kind, hidden
+from jingzhe.identity.normalising import written_all
+from jingzhe.identity.rules import Rules, load_rules
+from jingzhe.store.state import State
+from jingzhe.store.state.consent_tables import tombstone as table
+
+_AT_ONCE = 500
+LONG_ENOUGH = 6
+"""Values of so many signs are looked for anywhere in a text; shorter ones (customer 7) only where an id stands."""
+_ID_FIELDS = (
+    "userId", "user_id", "anonymousId", "anonymous_id", "previousId", "distinct_id", "original_id", "login_id", "id",
+    "customer_id", "customerId", "member_id", "unionid", "openid",
+)  # fmt: skip
+_IDS = re.compile(rf'"(?:{"|".join(_ID_FIELDS)})"\s*:\s*"?([^",}}\s]+)')
+_COARSE = re.compile(r"""[^\s"'\\,;|{}\[\]()<>]+""")
+_FINE = re.compile(r"[=&?/:#]+")
+_PHONE = re.compile(r"\+?\d[\d \-().]{5,20}\d")
+
+
+def words_in(text: str) -> Iterator[str]:
+    """Gives whatever in a text may be a key: the words between quotes, commas, brackets and spaces, and their parts."""
+    for match in _COARSE.finditer(text):
+        word = match[0]
+        yield word
+        parts = _FINE.split(word)
+        if len(parts) > 1:
+            yield from (part for part in parts if part)
+    yield from (match[0] for match in _PHONE.finditer(text))
+
+
+def ids_in(text: str) -> Iterator[str]:
+    """Gives what stands behind the names of ids in JSON, also where the JSON is broken."""
+    yield from (match[1] for match in _IDS.finditer(text))
+
+
+def texts_in(body: str) -> Iterator[str]:
+    """Gives the body itself and, where it is JSON, every string in it as it reads when its escapes are undone."""
+    yield body
+    try:
+        waiting = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        elif isinstance(value, str):
+            yield value
+
+
+def mark_of(kind: str, stored: str, salt: bytes) -> str:
+    """Returns the hash of a key.
+
+    Args:
+        kind: of the key.
+        stored: its value as the identity graph stores it: a hash where the kind is personal.
+        salt: the project's.
+    """
+    return hidden(f"tombstone/{kind}", stored, salt)
+
+
+@dataclass
+class Tombstones:
+    """The tombstones of a project, read again when they have changed.
+
+    Args:
+        state: the state store.
+    """
+
+    state: State
+    _version: tuple[int, str] | None = None
+    _kinds: dict[str, frozenset[str]] = field(default_factory=dict)
+    _rules: Rules | None = None
+    _salt: bytes = b""
+
+    def look(self) -> bool:
+        """Reads what has changed; tells whether there are any at all."""
+        with self.state.reading() as connection:
+            count, newest = connection.execute(sa.select(sa.func.count(), sa.func.max(table.c.made_at))).one()
+            version = int(count), str(newest)
+            if version == self._version:
+                return bool(count)
+            found: dict[str, set[str]] = {}
+            for kind, key_hash in connection.execute(sa.select(table.c.kind, table.c.key_hash)):
+                found.setdefault(kind, set()).add(key_hash)
+        self._kinds = {kind: frozenset(hashes) for kind, hashes in found.items()}
+        if count:
+            self._rules, self._salt = load_rules(self.state), salt_of(self.state)
+        self._version = version
+        return bool(count)
+
+    def has(self, kind: str, value: str) -> bool:
+        """Tells whether a key, as a source writes it, has a tombstone; :meth:`look` goes before."""
+        for name in self._names(kind):
+            stored = stored_as(name, value, self._known_rules, self._salt)
+            if stored is not None and mark_of(name, stored, self._salt) in self._kinds[name]:
+                return True
+        return False
+
+    def _names(self, kind: str) -> list[str]:
+        """Returns the kinds with tombstones whose keys are those of ``kind``: a customer's is also a login."""
+        return [name for name in self._kinds if self._known_rules.are_same(name, kind)] if self._kinds else []
+
+    def which(self, kind: str, values: pa.Array) -> NDArray[np.bool_]:
+        """Tells which of many values have a tombstone; :meth:`look` goes before."""
+        gone = np.zeros(len(values), bool)
+        for name in self._names(kind):
+            gone |= self._which(name, values)
+        return gone
+
+    def _which(self, kind: str, values: pa.Array) -> NDArray[np.bool_]:
+        hashes, rules, salt = self._kinds[kind], self._known_rules, self._salt
+        known = rules.kinds.get(base_kind(kind))
+        written = written_all(known.normaliser if known else "plain", values, rules.region).to_pylist()
+        if known and known.personal:
+            written = [None if one is None else hidden(kind, one, salt) for one in written]
+        return np.fromiter(
+            (one is not None and mark_of(kind, one, salt) in hashes for one in written), bool, len(written)
+        )
+
+    def of_calls(self, calls: Sequence[Sequence[tuple[str, str]]]) -> NDArray[np.bool_]:
+        """Tells which calls, by their keys, are of erased people."""
+        gone = np.zeros(len(calls), bool)
+        if not self.look():
+            return gone
+        rules, known = self._known_rules, dict[tuple[str, str], bool]()
+        for place, keys in enumerate(calls):
+            telling = [key for key in keys if _joins(key[0], rules)] or keys
+            for kind, value in telling:
+                found = known.get((kind, value))
+                if found is None:
+                    found = known[kind, value] = self.has(kind, value)
+                if found:
+                    gone[place] = True
+                    break
+        return gone
+
+    def in_text(self, body: str) -> bool:
+        """Tells whether a text that could not be understood names an erased person; :meth:`look` goes before."""
+        if not self._kinds:
+            return False
+        plain = {kind for kind in self._kinds if not _personal(kind, self._known_rules)}
+        personal = set(self._kinds) - plain
+        for value in ids_in(body):
+            if any(self.has(kind, value) for kind in self._kinds):
+                return True
+        for text in texts_in(body):
+            for word in words_in(text):
+                kinds = personal | plain if len(word) >= LONG_ENOUGH else personal
+                if any(self.has(kind, word) for kind in kinds):
+                    return True
+        return False
+
+    @property
+    def _known_rules(self) -> Rules:
+        if self._rules is None:
+            self._rules = load_rules(self.state)
+        return self._rules
+
+
+def erasure_of(connection: Connection, kind: str, value: str, rules: Rules, salt: bytes) -> str | None:
+    """Returns the erasure of whoever had a key, as a source writes it; None where nobody who had it was erased."""
+    kinds = connection.scalars(sa.select(table.c.kind).distinct()).all()
+    hashes = [
+        mark_of(name, stored, salt)
+        for name in kinds
+        if rules.are_same(name, kind) and (stored := stored_as(name, value, rules, salt)) is not None
+    ]
+    found = connection.scalar(sa.select(table.c.erasure_id).where(table.c.key_hash.in_(hashes)).limit(1))
+    return None if found is None else str(found)
+
+
+def stored_as(kind: str, value: str, rules: Rules, salt: bytes) -> str | None:
+    """Returns a value as the identity graph stores it; None where it is none of that kind.
+
+    Args:
+        kind: of the key; kinds that the rules do not know are plain.
+        value: as a source writes it.
+        rules: of the project.
+        salt: its secret.
+    """
+    known = rules.kinds.get(base_kind(kind))
+    written = NORMALISERS[known.normaliser if known else "plain"](value, rules.region)
+    if written is None:
+        return None
+    return hidden(kind, written, salt) if known and known.personal else written
+
+
+def _joins(kind: str, rules: Rules) -> bool:
+    known = rules.kinds.get(base_kind(kind))
+    return known is None or known.merges
+
+
+def _personal(kind: str, rules: Rules) -> bool:
+    known = rules.kinds.get(base_kind(kind))
+    return known is not None and known.personal
+
+
+def put_up(connection: Connection, keys: Iterable[tuple[str, str]], salt: bytes, erasure_id: str, now: datetime) -> int:
+    """Puts up tombstones within a transaction that writes; those that stand already stay as they are.
+
+    Args:
+        connection: the transaction.
+        keys: kind, and value as the identity graph stores it.
+        salt: the project's.
+        erasure_id: which erasure.
+        now: when.
+
+    Returns:
+        how many are new.
+    """
+    rows = {mark_of(kind, stored, salt): kind for kind, stored in keys}
+    hashes, added = list(rows), 0
+    for start in range(0, len(hashes), _AT_ONCE):
+        some = hashes[start : start + _AT_ONCE]
+        known = set(connection.scalars(sa.select(table.c.key_hash).where(table.c.key_hash.in_(some))))
+        new = [
+            {"key_hash": one, "kind": rows[one], "erasure_id": erasure_id, "made_at": now}
+            for one in some
+            if one not in known
+        ]
+        if new:
+            connection.execute(sa.insert(table), new)
+        added += len(new)
+    return added
