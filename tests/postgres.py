@@ -13,7 +13,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -33,6 +34,9 @@ _FAST = (
     "max_connections=80",
 )
 
+# The machine stays up, only the server dies: what it has handed to the system is not lost.
+_LASTING = ("fsync=off", "shared_buffers=16MB", "max_connections=80")
+
 
 @dataclass
 class Server:
@@ -40,6 +44,21 @@ class Server:
 
     folder: Path
     process: subprocess.Popen[bytes]
+    again: Callable[[], subprocess.Popen[bytes]]
+
+    def stop(self, *, sudden: bool = False) -> None:
+        """Ends the server in the middle of whatever it does.
+
+        Args:
+            sudden: True to kill it, so that it cannot even tell its clients.
+        """
+        self.process.send_signal(signal.SIGKILL if sudden else signal.SIGQUIT)
+        self.process.wait(timeout=_START_SECONDS)
+
+    def start(self) -> None:
+        """Starts it again over what it had written."""
+        self.process = self.again()
+        _await(self, self.folder / "log")
 
     @property
     def url(self) -> str:
@@ -80,6 +99,25 @@ def postgres_server() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
+@contextmanager
+def lasting_server() -> Iterator[Server]:
+    """A server of one test's own that keeps its promises: what it has committed survives its being killed."""
+    binaries = _binaries()
+    if binaries is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"No PostgreSQL server on this machine: {_INSTALL}", pytrace=False)
+        pytest.skip(f"no PostgreSQL server on this machine: {_INSTALL}")
+    folder = Path(tempfile.mkdtemp(prefix="jz-pg-"))
+    try:
+        server = _start(binaries, folder, _LASTING)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
 _numbers = count(1)
 
 
@@ -111,7 +149,7 @@ def _unprivileged() -> str | None:
     return next(name for name in ("postgres", "nobody") if name in accounts)
 
 
-def _start(binaries: Path, folder: Path) -> Server:
+def _start(binaries: Path, folder: Path, kept: Sequence[str] = _FAST) -> Server:
     user = _unprivileged()
     if user is not None:
         shutil.chown(folder, user)
@@ -137,20 +175,25 @@ def _start(binaries: Path, folder: Path) -> Server:
     if made.returncode != 0:
         pytest.fail(f"initdb failed: {made.stderr.decode()}", pytrace=False)
     # A zone that is not UTC, so that a moment read without care is seen to be wrong.
-    settings = [*_FAST, "listen_addresses=", f"unix_socket_directories={folder}", "timezone=Asia/Shanghai"]
+    settings = [*kept, "listen_addresses=", f"unix_socket_directories={folder}", "timezone=Asia/Shanghai"]
     options = [part for setting in settings for part in ("-c", setting)]
     log = folder / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *options],
-            user=user,
-            extra_groups=groups,
-            env=environment,
-            cwd=folder,
-            stdout=out,
-            stderr=out,
-        )
-    server = Server(folder, process)
+
+    def run() -> subprocess.Popen[bytes]:
+        # What a server that was killed has left behind would keep the next one from starting.
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                [binaries / "postgres", "-D", data, *options],
+                user=user,
+                extra_groups=groups,
+                env=environment,
+                cwd=folder,
+                stdout=out,
+                stderr=out,
+            )
+
+    server = Server(folder, run(), run)
     _await(server, log)
     return server
 

@@ -14,7 +14,8 @@ from jingzhe.collect.naming import set_meaning
 from jingzhe.collect.received import unpacked
 from jingzhe.collect.refused_events import correct, count_quarantined, drop, list_quarantined, replay
 from jingzhe.collect.seen import Seen
-from jingzhe.core.errors import NoDataError, SettingError
+from jingzhe.core.errors import LakeError, NoDataError, SettingError
+from jingzhe.store.lake.tables import Lake
 from jingzhe.store.state.collect_tables import inbox_drained
 from tests.collect.live import FirstKey, Live, live, track
 from tests.postgres import postgres_server, postgres_url
@@ -236,3 +237,20 @@ def test_rows_that_are_drained_and_still_there_are_not_drained_again(project: Li
     assert project.drain.run().rows == 0
     assert project.inbox.depth().rows == 0
     assert Seen(7.0).new(project.drain.seen._runs[0].numbers).all()
+
+
+def test_a_drain_that_failed_shows_its_keys_when_it_is_tried_again(shop: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lake's disk was full for a moment: nothing of what the first try knew may be missing after the second."""
+    shop.segment(track(userId="u7"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "commit", _disk_full)
+        with pytest.raises(LakeError, match="full"):
+            shop.drain.run()
+    assert shop.rows("SELECT * FROM events") == []
+    done = shop.drain.run()
+    assert (done.calls, done.duplicates) == (1, 0)
+    assert shop.rows("SELECT kind, value FROM identities") == [{"kind": "login", "value": "u7"}]
+
+
+def _disk_full(*_: object) -> int:
+    raise LakeError("The disk is full")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -65,6 +66,9 @@ class Clients:
     write_key: str
     sent: set[int] = field(default_factory=set)
     acknowledged: set[int] = field(default_factory=set)
+    answers: Counter[int] = field(default_factory=Counter)
+    unpaced: int = 0
+    """Answers that send the client away without saying for how long."""
     _number: Iterator[int] = field(default_factory=lambda: iter(range(10**9)))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,11 +111,25 @@ class Clients:
             status.read()
         except (OSError, http.client.HTTPException):
             return False
-        if status.status != 200:
-            return False
+        with self._lock:
+            self.answers[status.status] += 1
+            if status.status == 503:
+                self.unpaced += not (status.getheader("retry-after") or "").isdigit()
+            if status.status == 200:
+                self.acknowledged.update(numbers)
+        return status.status == 200
+
+    def take(self) -> int:
+        """Returns a number for an event that something else sends, as a client of its own."""
+        with self._lock:
+            number = next(self._number)
+            self.sent.add(number)
+        return number
+
+    def hear(self, numbers: set[int]) -> None:
+        """Counts events that something else sent as acknowledged."""
         with self._lock:
             self.acknowledged.update(numbers)
-        return True
 
 
 def balance(home: Path, url: str, clients: Clients) -> None:

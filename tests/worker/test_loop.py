@@ -6,16 +6,22 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from jingzhe.access.accounts import Accounts
+from jingzhe.access.actor import MACHINE
+from jingzhe.access.repeats import Answer, Repeats
+from jingzhe.access.sessions import Sessions
 from jingzhe.app.collecting import drain_of, open_inbox
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.collect.received import Received, packed
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import BusyError
+from jingzhe.identity.merges import By, merge
 from jingzhe.store.state.inbox import Group, Inbox
 from jingzhe.worker.loop import Cadence, Worker
 from tests.collect.live import NOON, track
@@ -90,6 +96,29 @@ def test_profiles_are_refreshed_no_more_often_than_told(project: Project) -> Non
     assert project.workspace.sql("SELECT purchases FROM profiles").to_pylist() == [{"purchases": 3}]
 
 
+def test_a_merge_by_hand_is_followed_without_an_event(project: Project) -> None:
+    project.put(track(messageId="1"), track(userId="u2", messageId="2"))
+    project.worker.round()
+    assert project.workspace.sql("SELECT purchases FROM profiles").to_pylist() == [{"purchases": 1}] * 2
+    merge(project.workspace.warehouse.state, 1, 2, By("ann", "a test"), clock=FixedClock(NOON))
+    project.moment[0] = 10.0
+    project.worker.round()
+    assert project.workspace.sql("SELECT purchases FROM profiles").to_pylist() == [{"purchases": 2}]
+
+
+def test_profiles_are_refreshed_now_and_then_where_the_drain_is_always_behind(project: Project) -> None:
+    project.worker.drain.events_at_once = 1
+    for number in range(3):
+        project.put(track(messageId=str(number)))
+    project.worker.round()
+    assert project.workspace.sql("SELECT purchases FROM profiles").to_pylist() == [{"purchases": 1}]
+    project.worker.round()
+    assert project.workspace.sql("SELECT purchases FROM profiles").to_pylist() == [{"purchases": 1}]
+    project.moment[0] = 10.0
+    project.worker.round()
+    assert project.workspace.sql("SELECT purchases FROM profiles").to_pylist() == [{"purchases": 3}]
+
+
 def test_only_identities_and_no_events_is_no_failure(project: Project) -> None:
     project.put({"type": "identify", "userId": "u1"})
     assert project.worker.round().calls == 1
@@ -115,3 +144,25 @@ def test_a_failure_is_told_and_tried_again(project: Project, monkeypatch: pytest
     assert not thread.is_alive()
     told = [event for event, _ in project.heard.lines]
     assert told[:3] == ["work failed and will be tried again"] * 2 + ["drained"]
+
+
+def test_what_has_ended_by_itself_is_removed(project: Project) -> None:
+    clock, state = project.workspace.warehouse.clock, project.workspace.warehouse.state
+    assert isinstance(clock, FixedClock)
+    accounts = Accounts(state, clock)
+    _, link = accounts.invite(MACHINE, "a@example.com", name="A", role="owner")
+    accounts.set_password(link.token, "nine bridges over plum rain")
+    Sessions(state, clock).sign_in("a@example.com", "nine bridges over plum rain", network="-")
+    repeats = Repeats(state, clock)
+    name, _ = repeats.begin(MACHINE, "POST /x", "key", b"")
+    repeats.end(name, Answer(200, "text/plain", b"done"))
+    project.put(track(""))
+    project.worker.round()
+    assert [event for event, _ in project.heard.lines] == ["drained"]
+    clock.moment = NOON + timedelta(days=91)
+    project.worker.round()
+    assert "tidied" not in [event for event, _ in project.heard.lines]
+    project.moment[0] = 3600.0
+    project.worker.round()
+    (told,) = [values for event, values in project.heard.lines if event == "tidied"]
+    assert told == {"sessions": 1, "answers": 1, "refused_events": 1}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from jingzhe.collect.wire.call import CONTEXT
 from jingzhe.store.query import one
 
+CLAIM_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('jingzhe inbox claim', 0))"
+"""Waits on PostgreSQL until nobody else writes down a claim; on SQLite writers take turns by themselves."""
+
 _TS = "make_timestamptz(ts_us)"
 _DAY = f"CAST(timezone($zone, {_TS}) AS DATE)"
 

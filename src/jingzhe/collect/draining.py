@@ -7,7 +7,7 @@ another drain takes them again, with the same result; from then on nobody takes 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.collect import drain_queries as queries
+from jingzhe.collect.calls import Normalised, Refused
+from jingzhe.collect.counting import tally
+from jingzhe.collect.minding import Minding, without_erased
 from jingzhe.collect.naming import names_of
-from jingzhe.collect.normalise import Normalised, Normaliser, Refused
-from jingzhe.collect.observing import NOBODY, Resolve, observed
+from jingzhe.collect.normalise import Normaliser
+from jingzhe.collect.observing import NOBODY, Observed, Resolve, observed
 from jingzhe.collect.received import Received, unpacked
 from jingzhe.collect.refused_events import quarantine
 from jingzhe.collect.seen import Seen
@@ -33,7 +36,9 @@ from jingzhe.store.state.collect_tables import inbox_claim, inbox_drained
 from jingzhe.store.state.inbox import Inbox, Row
 from jingzhe.store.warehouse import Warehouse, Writing
 
-EVENTS_AT_ONCE = 50_000
+EVENTS_AT_ONCE = 100_000
+"""What does not depend on the number of events (a session, three commits) costs as much as some 10,000 of them."""
+_SHOWN_AT_MOST = 2_000_000
 _SHOWN_KINDS = ("login", "member")
 """Keys that the table ``identities`` shows: those by which a business knows its people. Others stay in the state."""
 
@@ -49,6 +54,7 @@ class Drained:
         calls: brought into the lake.
         duplicates: left out because they were known.
         quarantined: refused, with their reason.
+        erased: dropped because their person was erased.
         publication: number; None where nothing was there.
         oldest_us: when the oldest of them was received, UTC microseconds.
         seconds: how long it took.
@@ -60,6 +66,7 @@ class Drained:
     calls: int = 0
     duplicates: int = 0
     quarantined: int = 0
+    erased: int = 0
     publication: int | None = None
     oldest_us: int | None = None
     seconds: float = 0.0
@@ -77,6 +84,7 @@ class Drain:
         currency: ISO 4217 code of amounts that carry none; None where unknown.
         seen: which messages are known.
         events_at_once: how many events one publication holds at most, about.
+        minding: knows who was erased, and hears what events say of consent; None where nobody does.
     """
 
     warehouse: Warehouse
@@ -86,7 +94,8 @@ class Drain:
     currency: str | None = None
     seen: Seen = field(default_factory=lambda: Seen(7.0))
     events_at_once: int = EVENTS_AT_ONCE
-    _shown: set[tuple[str, str]] = field(default_factory=set)
+    minding: Minding | None = None
+    _shown: dict[str, set[str]] = field(default_factory=dict)
 
     def run(self) -> Drained:
         """Brings what waits into the lake, up to :attr:`events_at_once`; does nothing where nothing waits.
@@ -147,6 +156,8 @@ class Drain:
         rows = self.inbox.take(without=self._drained(), events=self.events_at_once)
         if rows:
             with self.warehouse.state.writing() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(sa.text(queries.CLAIM_TURN))
                 connection.execute(sa.delete(inbox_claim))
                 claim = {"claim_id": 1, "numbers": [row.number for row in rows]}
                 connection.execute(sa.insert(inbox_claim).values(claim))
@@ -158,34 +169,39 @@ class Drain:
         self, writing: Writing, rows: Sequence[Row], requests: Sequence[Received], found: Normalised
     ) -> dict[str, Any]:
         now = self.warehouse.clock.now()
+        found, erased = without_erased(self.minding, found)
         self.seen.catch_up(writing.session, now, writing.batch - 1)
         fresh = self.seen.new(found.event_ids)
         kept = found.only(fresh)
-        homes = self._people(kept, rows)
-        lost = np.fromiter((bool(keys) for keys in kept.keys), bool, len(kept.keys)) & (homes == NOBODY)
-        refused = [*found.refused, *(_nobody(kept.origins[place]) for place in np.flatnonzero(lost).tolist())]
+        keys = observed(f"inbox {rows[0].number}-{rows[-1].number}", kept.keys, kept.ts_us, kept.ids)
+        homes = self.resolve(keys) if len(kept) else np.zeros(0, np.int64)
+        lost = np.fromiter((bool(call.keys) for call in kept.calls), bool, len(kept)) & (homes == NOBODY)
+        refused = [*found.refused, *(_nobody(kept, place) for place in np.flatnonzero(lost).tolist())]
         good = kept.only(~lost)
-        if good.rows:
-            self._write(writing, good, homes[~lost])
+        met = self._met(keys, homes)
+        if len(good):
+            self._write(writing, good, homes[~lost], met)
+        heard = self.minding.heard(good, homes[~lost]) if self.minding is not None else None
+        if heard is not None:
+            writing.also(partial(heard, now=now))
         numbers = [row.number for row in rows]
         writing.also(partial(_drained_rows, numbers=numbers, refused=refused, now=now))
+        writing.also(tally(found, kept, good, refused, zone_named(self.zone)).write)
         publication = writing.publish(f"drain of {len(requests)} requests")
-        self.seen.remember(good.event_ids, now, writing.batch)
+        # Only now: what was not published has to be written by the next try.
+        self.seen.remember(good.event_ids, writing.batch)
+        self._show(met)
         return {
-            "rows": len(rows), "requests": len(requests), "events": len(found.rows) + len(found.refused),
-            "calls": len(good.rows), "duplicates": len(found.rows) - len(kept.rows), "quarantined": len(refused),
+            "rows": len(rows), "requests": len(requests), "events": len(found) + len(found.refused) + erased,
+            "calls": len(good), "duplicates": len(found) - len(kept), "quarantined": len(refused),
+            "erased": erased,
             "publication": publication.seq if publication else None,
             "oldest_us": min((request.received_us for request in requests), default=None),
         }  # fmt: skip
 
-    def _people(self, kept: Normalised, rows: Sequence[Row]) -> NDArray[np.int64]:
-        if not kept.rows:
-            return np.zeros(0, np.int64)
-        ids = [row[0] for row in kept.rows]
-        batch_id = f"inbox {rows[0].number}-{rows[-1].number}"
-        return self.resolve(observed(batch_id, kept.keys, [row[1] for row in kept.rows], ids))
-
-    def _write(self, writing: Writing, good: Normalised, homes: NDArray[np.int64]) -> None:
+    def _write(
+        self, writing: Writing, good: Normalised, homes: NDArray[np.int64], met: dict[tuple[str, str], int]
+    ) -> None:
         session, values = writing.session, {"batch": writing.batch, "zone": self.zone}
         session.offer("calls", good.table(homes))
         writing.append(EVENTS, queries.EVENT_ROWS, values)
@@ -193,32 +209,33 @@ class Drain:
         if any(good.lines):
             session.offer("call_lines", good.line_table())
             writing.append(ITEMS, queries.ITEM_ROWS, values)
-        met = self._met(good, homes)
-        if met is not None:
-            session.offer("met_keys", met)
+        if met:
+            kinds, texts = [key[0] for key in met], [key[1] for key in met]
+            people = pa.array(met.values(), pa.int64())
+            session.offer("met_keys", pa.table({"person_id": people, "kind": kinds, "value": texts}))
             writing.append(IDENTITIES, queries.IDENTITY_ROWS, values)
 
-    def _met(self, good: Normalised, homes: NDArray[np.int64]) -> pa.Table | None:
-        """Returns the keys that this drain has not met before and that the table ``identities`` shows."""
-        people: list[int] = []
-        new: dict[tuple[str, str], None] = {}
-        for keys, person in zip(good.keys, homes.tolist(), strict=True):
-            for key in keys:
-                if key.kind in _SHOWN_KINDS and key not in self._shown and key not in new:
-                    new[key] = None
-                    people.append(person)
-        if not new:
-            return None
-        if len(self._shown) > 2_000_000:
-            self._shown.clear()
-        self._shown.update(new)
-        kinds, texts = [key[0] for key in new], [key[1] for key in new]
-        return pa.table({"person_id": pa.array(people, pa.int64()), "kind": kinds, "value": texts})
+    def _met(self, keys: Observed, homes: NDArray[np.int64]) -> dict[tuple[str, str], int]:
+        """Returns the keys that this drain has not met before and that the table ``identities`` shows, with whose."""
+        new: dict[tuple[str, str], int] = {}
+        for kind, values in keys.columns:
+            if kind in _SHOWN_KINDS:
+                known: Set[str] = self._shown.get(kind, frozenset())
+                for place in [place for place, value in enumerate(values) if value is not None and value not in known]:
+                    if homes[place] != NOBODY:
+                        new.setdefault((kind, str(values[place])), int(homes[place]))
+        return new
+
+    def _show(self, met: Iterable[tuple[str, str]]) -> None:
+        for kind, value in met:
+            known = self._shown.setdefault(kind, set())
+            if len(known) > _SHOWN_AT_MOST:
+                known.clear()
+            known.add(value)
 
 
-def _nobody(origin: tuple[Received, bytes]) -> Refused:
-    request, body = origin
-    return Refused(request, body, "junk-customer", "userId", "every id is a placeholder, or belongs to too many")
+def _nobody(calls: Normalised, place: int) -> Refused:
+    return calls.refuse(place, "junk-customer", "userId", "every id is a placeholder, or belongs to too many")
 
 
 def _drained_rows(connection: Connection, *, numbers: list[int], refused: list[Refused], now: datetime) -> None:

@@ -53,7 +53,7 @@ def observed(batch_id: str, keys: Sequence[tuple[Key, ...]], at_us: Sequence[int
     for place, several in enumerate(keys):
         kinds: list[str] = []
         for kind, value in several:
-            name = (kind, kinds.count(kind))
+            name = (kind, kinds.count(kind) if kinds else 0)
             kinds.append(kind)
             column = columns.get(name)
             if column is None:

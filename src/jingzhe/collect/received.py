@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 
 Protocol = Literal["segment", "sensors"]
+HISTORICAL = "historical"
+"""Call of a refused event whose batch said that its times are to be left alone: they are when it is replayed, too."""
 
 
 class Received(msgspec.Struct, array_like=True, frozen=True, gc=False):

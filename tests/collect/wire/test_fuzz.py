@@ -13,8 +13,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jingzhe.collect.calls import COLUMNS, Normalised
 from jingzhe.collect.naming import Names
-from jingzhe.collect.normalise import COLUMNS, Normalised, Normaliser
+from jingzhe.collect.normalise import Normaliser
 from jingzhe.collect.received import Received
 from jingzhe.collect.refusals import EVENT_REASONS
 from jingzhe.collect.wire import segment, sensors
@@ -56,10 +57,10 @@ def events(fields: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
 
 def checked(found: Normalised, count: int) -> None:
     """Makes sure that every event became a row or has a known reason, and that the columns can be made."""
-    assert len(found.rows) + len(found.refused) == count
+    assert len(found) + len(found.refused) == count
     assert {one.reason for one in found.refused} <= set(EVENT_REASONS)
-    table = found.table(np.ones(len(found.rows), np.int64))
-    assert table.num_rows == len(found.rows)
+    table = found.table(np.ones(len(found), np.int64))
+    assert table.num_rows == len(found)
     assert set(COLUMNS) < set(table.column_names)
     for row in table.to_pylist():
         assert 0 <= row["ts_us"] <= NOON_US
@@ -121,4 +122,4 @@ def test_an_event_that_is_too_large_and_one_with_too_many_properties() -> None:
     body = json.dumps({"batch": [large, many, fine]}).encode()
     done = NORMALISER.normalise([received("segment", "batch", body, 3)])
     assert [one.reason for one in done.refused] == ["too-large", "too-many-properties"]
-    assert len(done.rows) == 1
+    assert len(done) == 1

@@ -17,7 +17,7 @@ class Key(NamedTuple):
     value: str
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One product of an order, a cart or a view; None where the client says nothing."""
 
     product_id: str | None
@@ -27,7 +27,7 @@ class Line(NamedTuple):
     discount: float | None
 
 
-class Money(NamedTuple):
+class Money(msgspec.Struct, frozen=True, gc=False):
     """What a call says of money and goods, as the client writes it; None where it says nothing.
 
     Args:
@@ -50,7 +50,21 @@ class Money(NamedTuple):
 NO_MONEY = Money(None, None, None, None, None, ())
 
 
-class Call(NamedTuple):
+PAGE = ("url", "path", "referrer", "title")
+"""Names of :attr:`Call.page`."""
+_BEFORE = ("channel", "campaign_source", "campaign_medium", "campaign_name", "campaign_term", "campaign_content")
+_AFTER = (
+    "device", "device_model", "os", "os_version", "app", "app_version", "library", "locale", "time_zone", "country",
+    "region", "city",
+)  # fmt: skip
+AROUND = (*_BEFORE, *_AFTER)
+"""Names of :attr:`Call.around`; the first is the channel."""
+CONTEXT = (*_BEFORE, *PAGE, *_AFTER)
+"""Names of :attr:`Call.context`, which are columns of the table ``event_details``."""
+NO_PAGE: tuple[str | None, ...] = (None, None, None, None)
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One call.
 
     Args:
@@ -65,7 +79,8 @@ class Call(NamedTuple):
         anonymous_id: as the client writes it.
         session_id: as the client writes it.
         money: what it says of money.
-        context: where it happened, in the order of :data:`CONTEXT`.
+        page: where it happened, in the order of :data:`PAGE`; it changes from call to call.
+        around: where else it happened, in the order of :data:`AROUND`; the same for most calls of a client.
         properties: its own properties (of ``identify`` and ``profile``: the traits) as JSON.
     """
 
@@ -80,16 +95,15 @@ class Call(NamedTuple):
     anonymous_id: str | None
     session_id: str | None
     money: Money
-    context: tuple[str | None, ...]
+    page: tuple[str | None, ...]
+    around: tuple[str | None, ...]
     properties: str
 
-
-CONTEXT = (
-    "channel", "campaign_source", "campaign_medium", "campaign_name", "campaign_term", "campaign_content", "url",
-    "path", "referrer", "title", "device", "device_model", "os", "os_version", "app", "app_version", "library",
-    "locale", "time_zone", "country", "region", "city",
-)  # fmt: skip
-"""Names of :attr:`Call.context`, which are columns of the table ``event_details``."""
+    @property
+    def context(self) -> tuple[str | None, ...]:
+        """Returns where it happened, in the order of :data:`CONTEXT`."""
+        before = len(_BEFORE)
+        return (*self.around[:before], *self.page, *self.around[before:])
 
 
 class BadCallError(Exception):

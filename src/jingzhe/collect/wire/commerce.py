@@ -51,18 +51,40 @@ def money_of(order: Order) -> Money:
     Raises:
         BadCallError: a number is beyond a thousand billion, or there are more than a thousand products.
     """
-    lines = _lines(order)
-    order_id = text(order.order_id) or text(order.orderId)
-    sums = [value for value in _sums(order) if value is not None]
+    lines = () if order.products is None and _names_no_product(order) else _lines(order)
+    unnamed = order.order_id is None and order.orderId is None
+    order_id = None if unnamed else text(order.order_id) or text(order.orderId)
+    sums = _says_sum(order)
     if not lines and order_id is None and not sums:
         return NO_MONEY
     discount = size(order.discount)
-    quantities = [line.quantity for line in lines if line.quantity is not None]
-    quantity = sum(quantities) if quantities else size(order.quantity)
+    quantity = _quantity(lines)
     revenue = _revenue(order) if sums else None
     if revenue is None and lines:
         revenue = _of_lines(lines, discount)
-    return Money(order_id, revenue, discount, quantity, currency(order.currency), lines)
+    if quantity is None:
+        quantity = size(order.quantity)
+    code = None if order.currency is None else currency(order.currency)
+    return Money(order_id, revenue, discount, quantity, code, lines)
+
+
+def _names_no_product(order: Order) -> bool:
+    return order.product_id is None and order.productId is None and order.sku is None
+
+
+def _says_sum(order: Order) -> bool:
+    return (
+        order.revenue is not None or order.total is not None or order.value is not None or order.subtotal is not None
+        or order.order_amount is not None or order.pay_amount is not None or order.amount is not None
+    )  # fmt: skip
+
+
+def _quantity(lines: tuple[Line, ...]) -> float | None:
+    """Returns how many units the lines hold, None where none of them says."""
+    if len(lines) == 1:
+        return lines[0].quantity
+    quantities = [line.quantity for line in lines if line.quantity is not None]
+    return sum(quantities) if quantities else None
 
 
 def _sums(order: Order) -> tuple[Any, ...]:
@@ -98,7 +120,8 @@ def _lines(order: Order) -> tuple[Line, ...]:
         product = text(order.product_id) or text(order.productId) or text(order.sku)
         if product is None:
             return ()
-        return (Line(product, text(order.category), size(order.quantity), size(order.price), None),)
+        category = None if order.category is None else text(order.category)
+        return (Line(product, category, size(order.quantity), size(order.price), None),)
     if not isinstance(products, list):
         raise BadCallError("bad-field", "products", "it has to be a list")
     if len(products) > _MOST_LINES:

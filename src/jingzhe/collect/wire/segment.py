@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jingzhe.collect.wire import bodies
-from jingzhe.collect.wire.call import CONTEXT, NO_MONEY, BadCallError, Call, Key, as_text, bad_json, mark
+from jingzhe.collect.wire.call import NO_MONEY, NO_PAGE, BadCallError, Call, Key, as_text, bad_json, mark
 from jingzhe.collect.wire.channels import channel_of
 from jingzhe.collect.wire.commerce import Order, money_of
 from jingzhe.collect.wire.values import moment_us, sent_us, text
@@ -35,7 +35,7 @@ TRAIT_KEYS = {
 
 
 _CACHED_BYTES = 2048
-_PAGE = slice(CONTEXT.index("url"), CONTEXT.index("title") + 1)
+_CACHED_KEYS = 16_384
 _NO_JSON = Raw(b"")
 _NOTHING = frozenset({b"", b"null", b"{}"})
 
@@ -160,7 +160,7 @@ _context = msgspec.json.Decoder(_Context).decode
 _event = msgspec.json.Decoder(_Event).decode
 _properties = msgspec.json.Decoder(_Properties).decode
 _traits = msgspec.json.Decoder(dict[str, Any]).decode
-_EMPTY_PAGE, _EMPTY_CAMPAIGN, _EMPTY_DEVICE = _Page(), _Campaign(), _Device()
+_EMPTY_CAMPAIGN, _EMPTY_DEVICE = _Campaign(), _Device()
 _EMPTY_NAMED, _EMPTY_PLACE, _EMPTY_CONTEXT = _Named(), _Place(), _Context()
 
 
@@ -203,20 +203,23 @@ class Envelope(NamedTuple):
         sent_at: from the body or a header.
         user_agent: from a header.
         historical: whether times are to be left alone.
+        sent_us: ``sent_at`` as UTC microseconds; None where it does not say or cannot be read.
     """
 
     call: str
     sent_at: Any
     user_agent: str
     historical: bool
+    sent_us: int | None = None
 
 
 def events(body: bytes, call: str, sent_at: str, user_agent: str) -> tuple[Envelope, list[bytes]]:
     """Returns the events of a request that was checked, each as it was written."""
     if call != "batch":
-        return Envelope(call, sent_at, user_agent, False), [body]
+        return Envelope(call, sent_at, user_agent, False, sent_us(sent_at)), [body]
     said = _said(body)
-    envelope = Envelope("", said.sentAt or sent_at, user_agent, bool(said.historical))
+    sent = said.sentAt or sent_at
+    envelope = Envelope("", sent, user_agent, bool(said.historical), sent_us(sent))
     return envelope, [bytes(one) for one in said.batch]
 
 
@@ -234,8 +237,9 @@ def decode(raw: bytes, envelope: Envelope) -> Call:
     if not isinstance(kind, str) or kind not in TYPES:
         raise BadCallError("unknown-call", "type", f"{kind!r} is no call"[:200])
     around = _around(bytes(event.context), envelope.user_agent)
-    user_id, anonymous_id = text(event.userId), text(event.anonymousId)
-    where, money, own = around.where, NO_MONEY, bytes(event.properties)
+    user_id = None if event.userId is None else text(event.userId)
+    anonymous_id = None if event.anonymousId is None else text(event.anonymousId)
+    page, money, own = around.page, NO_MONEY, bytes(event.properties)
     if kind in {"identify", "group"}:
         own = _traits_of(event, around)
     elif own not in _NOTHING:
@@ -243,24 +247,27 @@ def decode(raw: bytes, envelope: Envelope) -> Call:
             properties = _properties(own)
         except (msgspec.DecodeError, RecursionError) as error:
             raise bad_json(error, "properties") from error
-        where = _with_page(where, properties)
-        money = money_of(properties) if kind == "track" else NO_MONEY
+        page = _with_own(page, properties)
+        if kind == "track":
+            money = money_of(properties)
     keys = _keys(kind, event, around, user_id, anonymous_id)
     if not keys:
         raise BadCallError("missing-customer", "userId", "neither userId nor anonymousId")
+    session_id = event.sessionId or event.session_id
     return Call(
         text(event.messageId) or mark(raw),
         kind,
         _name(kind, event),
         moment_us(event.originalTimestamp or event.timestamp, "timestamp"),
-        sent_us(event.sentAt or envelope.sent_at),
+        sent_us(event.sentAt) if event.sentAt else envelope.sent_us,
         bool(envelope.historical or event.historical or around.historical),
         keys,
         user_id,
         anonymous_id,
-        text(event.sessionId or event.session_id) or around.session_id,
+        (None if session_id is None else text(session_id)) or around.session_id,
         money,
-        where,
+        page,
+        around.where,
         as_text(own),
     )
 
@@ -269,6 +276,7 @@ class _Around(NamedTuple):
     """What a context says, the same for most events of one client."""
 
     where: tuple[str | None, ...]
+    page: tuple[str | None, ...]
     device_id: str | None
     session_id: str | None
     traits: bytes
@@ -286,22 +294,22 @@ def _read_around(raw: bytes, agent: str) -> _Around:
         raise bad_json(error, "context") from error
     device = text(context.device.id) if context.device else None
     return _Around(
-        _where(context, agent), device, text(context.sessionId), bytes(context.traits), bool(context.historical)
-    )
+        _where(context, agent), _page(context), device, text(context.sessionId), bytes(context.traits),
+        bool(context.historical),
+    )  # fmt: skip
 
 
 _around_known = lru_cache(maxsize=8192)(_read_around)
 
 
-def _with_page(where: tuple[str | None, ...], own: _Properties) -> tuple[str | None, ...]:
-    """Returns the context with the page that the properties name, where it names none itself."""
+def _with_own(page: tuple[str | None, ...], own: _Properties) -> tuple[str | None, ...]:
+    """Returns the page of a context with what the properties name where it names nothing itself."""
     if own.url is None and own.path is None and own.referrer is None and own.title is None:
-        return where
-    url, path, referrer, title = where[_PAGE]
-    return (
-        *where[: _PAGE.start], url or text(own.url), path or text(own.path), referrer or text(own.referrer),
-        title or text(own.title), *where[_PAGE.stop :],
-    )  # fmt: skip
+        return page
+    if page == NO_PAGE and own.path is None and own.referrer is None and own.title is None:
+        return text(own.url), None, None, None
+    url, path, referrer, title = page
+    return url or text(own.url), path or text(own.path), referrer or text(own.referrer), title or text(own.title)
 
 
 def _traits_of(event: _Event, around: _Around) -> bytes:
@@ -319,18 +327,31 @@ def _name(kind: str, event: _Event) -> str:
 
 
 def _keys(kind: str, event: _Event, around: _Around, user_id: str | None, anonymous_id: str | None) -> tuple[Key, ...]:
+    is_app = kind == "screen" or around.where[0] == "app"
+    if kind not in {"identify", "alias"}:
+        known = _keys_known(user_id, anonymous_id, around.device_id, is_app)
+        if user_id is not None or around.traits in _NOTHING:
+            return known
+        # A till's order names nobody who signed in, but the card or the member that it was sold to.
+        return (*_trait_keys(around.traits), *known)
     keys = [Key("login", user_id)] if user_id else []
     if kind == "identify":
         keys += _trait_keys(_traits_of(event, around))
-    if kind == "alias":
+    else:
         previous = text(event.previousId)
         if previous and previous != user_id:
             keys.append(Key("cookie", previous))
-    is_app = kind == "screen" or around.where[0] == "app"
+    return (*keys, *_keys_known(None, anonymous_id, around.device_id, is_app))
+
+
+@lru_cache(maxsize=_CACHED_KEYS)
+def _keys_known(user_id: str | None, anonymous_id: str | None, device_id: str | None, is_app: bool) -> tuple[Key, ...]:
+    """Returns the keys of most calls; a client sends the same with every call of a visit."""
+    keys = [Key("login", user_id)] if user_id else []
     if anonymous_id:
         keys.append(Key("device" if is_app else "cookie", anonymous_id))
-    if around.device_id and around.device_id != anonymous_id:
-        keys.append(Key("device", around.device_id))
+    if device_id and device_id != anonymous_id:
+        keys.append(Key("device", device_id))
     return tuple(keys)
 
 
@@ -345,9 +366,13 @@ def _trait_keys(raw: bytes) -> list[Key]:
     return [Key(kind, value) for kind, value in found if value]
 
 
+def _page(context: _Context) -> tuple[str | None, ...]:
+    page = context.page
+    return NO_PAGE if page is None else (text(page.url), text(page.path), text(page.referrer), text(page.title))
+
+
 def _where(context: _Context, agent: str) -> tuple[str | None, ...]:
-    """Returns what a context says, in the order of :data:`jingzhe.collect.wire.call.CONTEXT`."""
-    page = context.page or _EMPTY_PAGE
+    """Returns what a context says, in the order of :data:`jingzhe.collect.wire.call.AROUND`."""
     campaign = context.campaign or _EMPTY_CAMPAIGN
     device = context.device or _EMPTY_DEVICE
     system, app = context.os or _EMPTY_NAMED, context.app or _EMPTY_NAMED
@@ -355,8 +380,8 @@ def _where(context: _Context, agent: str) -> tuple[str | None, ...]:
     library = (text(context.library.name) if context.library else None) or ""
     channel = channel_of(library, text(system.name) or "", text(context.userAgent) or agent)
     said = (
-        campaign.source, campaign.medium, campaign.name, campaign.term, campaign.content, page.url, page.path,
-        page.referrer, page.title, device.type, device.model, system.name, system.version, app.name, app.version,
-        library, context.locale, context.timezone, place.country, place.region, place.city,
+        campaign.source, campaign.medium, campaign.name, campaign.term, campaign.content, device.type, device.model,
+        system.name, system.version, app.name, app.version, library, context.locale, context.timezone, place.country,
+        place.region, place.city,
     )  # fmt: skip
     return (channel, *(None if value is None else text(value) for value in said))

@@ -186,6 +186,7 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
         anonymous,
         text(properties.session_id),
         money_of(properties) if kind == "track" else NO_MONEY,
+        _page(properties),
         _where(properties, library, user_agent),
         as_text(_without_private(own)),
     )
@@ -241,12 +242,15 @@ def _identity(name: str, value: str | None, weak: str) -> Key | None:
     return Key(kind, value)
 
 
+def _page(own: _Properties) -> tuple[str | None, ...]:
+    return text(own.url), text(own.url_path or own.screen), text(own.referrer), text(own.title)
+
+
 def _where(own: _Properties, library: str, agent: str) -> tuple[str | None, ...]:
     channel = channel_of(library, text(own.os) or "", text(own.agent) or agent)
     said = (
-        own.source, own.medium, own.campaign, own.term, own.content, own.url, own.url_path or own.screen,
-        own.referrer, own.title, own.brand, own.model, own.os, own.os_version, own.app_name, own.app_version, library,
-        None, None, own.country, own.province, own.city,
+        own.source, own.medium, own.campaign, own.term, own.content, own.brand, own.model, own.os, own.os_version,
+        own.app_name, own.app_version, library, None, None, own.country, own.province, own.city,
     )  # fmt: skip
     return (channel, *(None if value is None else text(value) for value in said))
 

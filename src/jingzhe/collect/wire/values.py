@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from jingzhe.collect.wire.call import BadCallError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 LATEST_US = 253_402_300_799_000_000
 """The end of the year 9999, UTC microseconds."""
 ID_LENGTH = 1024
@@ -98,9 +97,10 @@ def moment_us(value: Any, field: str, zone: tzinfo = UTC) -> int | None:
         if found.tzinfo is None:
             found = found.replace(tzinfo=zone)
         try:
-            return (found - _EPOCH) // _MICROSECOND
+            since = found - _EPOCH
         except OverflowError:
             raise BadCallError("bad-time", field, value[:80]) from None
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return _from_number(value, field)
 
 
