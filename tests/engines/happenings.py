@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from jingzhe.app import outcome
 from jingzhe.app.demo import load_simulated
+from jingzhe.app.exporting import LISTED
 from jingzhe.app.reporting import Asked, report_data
 from jingzhe.app.workspace import Workspace, open_workspace
+from jingzhe.collect.quarantine import open_rows
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import ImportRefusedError
 from jingzhe.core.progress import Silent
@@ -24,13 +27,17 @@ from jingzhe.dormancy.queries import KNOWN
 from jingzhe.dormancy.snapshots import know
 from jingzhe.dormancy.treatment import TIERS
 from jingzhe.dormancy.worth import fit_spend, keep_values
+from jingzhe.links.figures import figures
+from jingzhe.outgoing.queries import BEFORE, CHANGED_STATES, NEW_EVENTS, NEW_EVENTS_WHOLE
 from jingzhe.profile import rfm
+from jingzhe.profile.columns import PROFILES
 from jingzhe.profile.movement import movement
 from jingzhe.profile.queries import FACTS_OF, all_person_days
 from jingzhe.store.engine import Engine
+from jingzhe.store.facts import EVENT_DETAILS
 from jingzhe.store.lake.compact import compact
 from jingzhe.store.lake.erase import delete, erase
-from jingzhe.store.query import Query, Step
+from jingzhe.store.query import Query, Step, one
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 ZONE = "Asia/Shanghai"
@@ -172,10 +179,41 @@ def ask(workspace: Workspace) -> dict[str, Any]:
     return answers
 
 
+def tell(workspace: Workspace) -> None:
+    """Asks what came of codes, and what third systems are told."""
+    warehouse, day = workspace.warehouse, datetime(2025, 11, 1, tzinfo=UTC)
+    columns = EVENT_DETAILS.arrow_schema
+    rows = [
+        {
+            "event_id": 10**15 + number, "ts": day + timedelta(hours=number), "person_id": number % 5 + 1,
+            "source": "codes: qr_code", "sent_name": "code_scanned", "path": f"/l/code{number % 3}",
+            "anonymous_id": ("bot-code0", "anyone-code1", "visitor-1")[number % 3 if number < 6 else 2],
+        }
+        for number in range(40)
+    ]  # fmt: skip
+    with warehouse.writing("scans") as writing:
+        given = [{**row, "batch": writing.batch} for row in rows]
+        writing.session.offer("given", pa.Table.from_pylist(given, columns))
+        writing.append(EVENT_DETAILS, one("given_details", "SELECT * FROM given"))
+        writing.publish("scans")
+    figures(warehouse, within_days=60)
+    told = {"publication": 0, "event": 0, "through": 2**31, "imported": [-1], "activities": ["any"], "most": 300}
+    versions = [one_.tables for one_ in warehouse.state.publications() if PROFILES.name in one_.tables]
+    with warehouse.reading() as session:
+        session.run(NEW_EVENTS, told)
+        session.run(NEW_EVENTS_WHOLE, {**told, "activities": ["purchase", "view"]})
+        before = warehouse.lake.source(PROFILES, versions[-1][PROFILES.name])
+        session.attach(replace(before, table=replace(PROFILES, name=BEFORE)))
+        session.run(CHANGED_STATES, {"states": ["dormant", "lost"]})
+        session.offer("listed", pa.table({"customer_id": ["c1", "c2"], "value_at_risk": [1.5, None]}))
+        session.run(LISTED)
+
+
 def ask_of_the_past(workspace: Workspace) -> None:
     """Asks as of an earlier day, for which models and profiles are computed anew."""
     workspace.states(as_of=date(2024, 12, 1))
     workspace.quarantine()
+    open_rows(workspace.warehouse)
     workspace.sql("SELECT state, count(*) AS people FROM profiles GROUP BY state ORDER BY ALL")
 
 

@@ -32,7 +32,9 @@ AWAITED = {
     "jingzhe.collect.drain_queries:ITEM_ROWS": "the drain of the inbox",
     "jingzhe.collect.drain_queries:DETAIL_ROWS": "the drain of the inbox",
     "jingzhe.collect.drain_queries:IDENTITY_ROWS": "the drain of the inbox",
+    "jingzhe.collect.seen:NEWEST": "the drain of the inbox",
     "jingzhe.collect.seen:NUMBERS": "the drain of the inbox",
+    "jingzhe.collect.seen:OLDEST_BATCH": "the drain of the inbox",
     "jingzhe.identity.overrides:as_current": "ONE-ID",
 }
 """Queries of parts that tests/engines/happenings.py does not use yet, with the part."""
@@ -86,6 +88,7 @@ def noted(spark: Spark, tmp_path_factory: pytest.TempPathFactory) -> Noted:
         happenings.bring_again(workspace, files)
         happenings.ask(workspace)
         happenings.ask_of_the_past(workspace)
+        happenings.tell(workspace)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(worth, "MOST_SIMULATED", 50)
             happenings.ask_rarely(workspace)

@@ -48,7 +48,17 @@ PEOPLE_FIND = _may("people.find", "owner operator", "who it is that has a teleph
 LISTS_READ = _may("lists.read", "owner operator analyst", "lists of people to act on")
 FIGURES_READ = _may("figures.read", "owner operator analyst auditor", "states, classes, backtests, the report")
 IMPORTS_READ = _may("imports.read", "owner operator analyst integrator auditor", "what was imported, in numbers")
-QUARANTINE_READ = _may("quarantine.read", "owner operator integrator", "refused rows as they came")
+QUARANTINE_READ = _may(
+    "quarantine.read", "owner operator integrator", "refused rows and events; values masked without people.read"
+)
+QUARANTINE_WRITE = _may("quarantine.write", "owner operator integrator", "correct, replay and discard what was refused")
+SOURCES_READ = _may("sources.read", "owner operator analyst integrator auditor", "sources of live events")
+SOURCES_WRITE = _may("sources.write", "owner integrator", "make and change sources and their write keys")
+NAMES_READ = _may("names.read", "owner operator analyst integrator auditor", "what names of events mean")
+NAMES_WRITE = _may("names.write", "owner operator integrator", "say what names of events mean")
+COLLECTION_READ = _may(
+    "collection.read", "owner operator analyst integrator auditor", "what arrives, waits and is refused, in numbers"
+)
 JOBS_READ = _may("jobs.read", "owner operator analyst integrator auditor", "how far long work is")
 JOBS_RUN = _may("jobs.run", "owner operator", "start a refresh, a training, a backtest, a report")
 SETTINGS_READ = _may("settings.read", "owner operator integrator auditor", "settings, secrets masked")
@@ -57,13 +67,29 @@ ACCOUNTS_READ = _may("accounts.read", "owner auditor", "who has an account, and 
 ACCOUNTS_WRITE = _may("accounts.write", "owner", "invite, change and disable accounts", for_keys=False)
 KEYS_READ = _may("keys.read", "owner integrator auditor", "which API keys there are; never their secrets")
 KEYS_WRITE = _may("keys.write", "owner integrator", "make and revoke API keys", for_keys=False)
+CODES_READ = _may("codes.read", "owner operator analyst integrator", "codes and short links, and what came of them")
+CODES_WRITE = _may("codes.write", "owner operator", "make and disable codes and short links")
+WEBHOOKS_READ = _may("webhooks.read", "owner integrator auditor", "webhooks and their deliveries; never their secrets")
+WEBHOOKS_WRITE = _may("webhooks.write", "owner integrator", "make, try and replay webhooks", for_keys=False)
+DATA_EXPORT = _may("data.export", "owner operator", "whole tables and lists as files, people's data in webhooks")
+CONSENTS_READ = _may("consents.read", "owner operator analyst", "what a person allowed, and what may be sent")
+CONSENTS_WRITE = _may("consents.write", "owner operator integrator", "record consents, withdrawals and refusals")
+SUPPRESSIONS_READ = _may("suppressions.read", "owner operator analyst", "to whom nothing is sent; addresses as hashes")
+SUPPRESSIONS_WRITE = _may("suppressions.write", "owner operator integrator", "suppress an address or a person")
+SUPPRESSIONS_LIFT = _may("suppressions.lift", "owner operator", "lift a suppression, with a reason", for_keys=False)
+PEOPLE_EXPORT = _may("people.export", "owner operator", "everything that is held of one person, as a file")
+PEOPLE_ERASE = _may("people.erase", "owner", "erase a person, for good", for_keys=False)
+ERASURES_READ = _may("erasures.read", "owner operator auditor", "erasures and their certificates; nothing of people")
 AUDIT_READ = _may("audit.read", "owner auditor", "the audit trail, and whether it is whole")
 
 PERMISSIONS: Mapping[str, Permission] = {
     one.name: one
     for one in (
-        PEOPLE_READ, PEOPLE_FIND, LISTS_READ, FIGURES_READ, IMPORTS_READ, QUARANTINE_READ, JOBS_READ, JOBS_RUN,
-        SETTINGS_READ, METRICS_READ, ACCOUNTS_READ, ACCOUNTS_WRITE, KEYS_READ, KEYS_WRITE, AUDIT_READ,
+        PEOPLE_READ, PEOPLE_FIND, LISTS_READ, FIGURES_READ, IMPORTS_READ, QUARANTINE_READ,
+        QUARANTINE_WRITE, SOURCES_READ, SOURCES_WRITE, NAMES_READ, NAMES_WRITE, COLLECTION_READ, JOBS_READ, JOBS_RUN,
+        SETTINGS_READ, METRICS_READ, ACCOUNTS_READ, ACCOUNTS_WRITE, KEYS_READ, KEYS_WRITE, CODES_READ, CODES_WRITE,
+        WEBHOOKS_READ, WEBHOOKS_WRITE, DATA_EXPORT, CONSENTS_READ, CONSENTS_WRITE, SUPPRESSIONS_READ,
+        SUPPRESSIONS_WRITE, SUPPRESSIONS_LIFT, PEOPLE_EXPORT, PEOPLE_ERASE, ERASURES_READ, AUDIT_READ,
     )
 }  # fmt: skip
 """Every permission by name."""
@@ -72,8 +98,8 @@ PERMISSIONS: Mapping[str, Permission] = {
 def of_role(role: Role) -> frozenset[str]:
     """Returns the names of what a role may do.
 
-    >>> sorted(of_role("auditor") & of_role("integrator"))
-    ['imports.read', 'jobs.read', 'keys.read', 'metrics.read', 'settings.read']
+    >>> sorted(of_role("operator") - of_role("owner"))
+    []
     """
     return frozenset(one.name for one in PERMISSIONS.values() if role in one.roles)
 

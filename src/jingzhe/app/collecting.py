@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jingzhe.app.customers import Customers
 from jingzhe.app.workspace import Workspace
+from jingzhe.collect.customer_queries import LAST_PERSON
 from jingzhe.collect.draining import Drain
 from jingzhe.collect.observing import Observed
-from jingzhe.collect.queries import LAST_PERSON
 from jingzhe.collect.seen import Seen
+from jingzhe.consent.minding import Mind
 from jingzhe.core.errors import IdentityError
 from jingzhe.core.settings import Settings
 from jingzhe.identity.observations import KeyColumn, Observations
@@ -42,14 +44,17 @@ class People:
     warehouse: Warehouse
 
     def begin(self) -> None:
-        """Makes sure that numbers which imports gave out are not given out again."""
+        """Makes sure that the graph knows whom imports brought, and that their numbers are not given out again."""
         with self.warehouse.reading() as session:
             last = int(session.run(LAST_PERSON)["person_id"][0].as_py())
         with self.warehouse.state.writing() as connection:
             counting.raise_to(connection, counting.PEOPLE, last)
+        Customers(self.warehouse).adopt()
 
     def resolve(self, seen: Observed) -> NDArray[np.int64]:
         """Returns the person under whom each call is filed; 0 where its keys are nobody's."""
+        # Else somebody whom a file has brought meanwhile would get a second number.
+        Customers(self.warehouse).adopt()
         columns = tuple(KeyColumn(kind, values) for kind, values in seen.columns)
         observations = Observations(columns, seen.at_us, seen.events)
         state, clock = self.warehouse.state, self.warehouse.clock
@@ -69,5 +74,5 @@ def drain_of(workspace: Workspace, inbox: Inbox) -> Drain:
     people.begin()
     return Drain(
         workspace.warehouse, inbox, people.resolve, settings.timezone, settings.currency or None,
-        Seen(settings.dedupe_days),
+        Seen(settings.dedupe_days), minding=Mind(workspace.warehouse.state),
     )  # fmt: skip

@@ -12,15 +12,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from jingzhe.app import privacy_jobs
 from jingzhe.app.workspace import Workspace
-from jingzhe.core.errors import JingzheError, NoDataError, SettingError
+from jingzhe.core.errors import BusyError, JingzheError, NoDataError, SettingError
 from jingzhe.store.state import Document
 from jingzhe.store.state.processes import Process, is_gone, this_process
 
-JobKind = Literal["update", "train", "backtest", "report"]
+JobKind = Literal["update", "train", "backtest", "report", "person_export", "erasure"]
 Status = Literal["waiting", "running", "done", "failed", "interrupted"]
 KINDS: tuple[JobKind, ...] = get_args(JobKind)
 KIND = "job"
@@ -55,6 +57,10 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
+class _EndedError(Exception):
+    """The process is ending: the job under way stops where its next stage would begin."""
+
+
 class Jobs:
     """The jobs of a project; may be used from several threads. Close it.
 
@@ -67,11 +73,20 @@ class Jobs:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="jingzhe-job")
         self._lock = threading.Lock()
         self._stages: dict[str, str] = {}
+        self._open: dict[str, Job] = {}
+        self._ending = threading.Event()
         self._process = asdict(this_process())
 
     def close(self) -> None:
-        """Waits for the job under way; those that wait are not begun."""
+        """Ends the job under way where its next stage would begin, and waits for that; the others are not begun.
+
+        Both are interrupted then: what they had not published is not there, and they may be started again.
+        """
+        self._ending.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        for job in list(self._open.values()):
+            self._write(replace(job, status="interrupted", done_at=self._now()))
+        self._open.clear()
 
     @property
     def report_path(self) -> Path:
@@ -86,11 +101,15 @@ class Jobs:
             options: ``cut`` (YYYY-MM-DD) and ``horizon_days`` of a backtest, ``horizon_days`` of a training.
 
         Raises:
+            BusyError: the process is ending.
             SettingError: there is no such kind, or an option is missing or cannot be used.
         """
         work = self._work(kind, dict(options or {}))
         made = Job(f"job_{uuid.uuid4().hex[:12]}", _kind(kind), "waiting", self._now(), options=dict(options or {}))
+        if self._ending.is_set():
+            raise BusyError("The server is ending", hint="Ask again in a moment.")
         self._write(made)
+        self._open[made.job_id] = made
         self._pool.submit(self._run, made, work)
         self._trim()
         return made
@@ -131,6 +150,10 @@ class Jobs:
             return lambda workspace: dict(workspace.backtest(cut, horizon).to_dict())
         if kind == "report":
             return self._report
+        if kind == "person_export":
+            return partial(privacy_jobs.export, int(options["person_id"]), options["name"])
+        if kind == "erasure":
+            return partial(privacy_jobs.erase, str(options["erasure_id"]))
         raise SettingError(f"There is no job {kind!r}", hint=f"Jobs: {', '.join(KINDS)}.", option="kind")
 
     def _report(self, workspace: Workspace) -> dict[str, Any]:
@@ -143,10 +166,12 @@ class Jobs:
 
     def _run(self, job: Job, work: Callable[[Workspace], dict[str, Any]]) -> None:
         self._write(replace(job, status="running"))
-        heard = _Stages(self._stages, job.job_id)
+        heard = _Stages(self._stages, job.job_id, self._ending)
         try:
             result = work(replace(self._workspace, progress=heard))
             ended = replace(job, status="done", done_at=self._now(), result=result)
+        except _EndedError:
+            ended = replace(job, status="interrupted", done_at=self._now())
         except JingzheError as error:
             told = {"code": error.code, "detail": error.message, "hint": error.hint}
             ended = replace(job, status="failed", done_at=self._now(), problem=told)
@@ -158,6 +183,7 @@ class Jobs:
         finally:
             with self._lock:
                 self._stages.pop(job.job_id, None)
+                self._open.pop(job.job_id, None)
         self._write(ended)
 
     def _write(self, job: Job) -> None:
@@ -195,10 +221,13 @@ class _Stages:
 
     stages: dict[str, str]
     job_id: str
+    ending: threading.Event
 
     def stage(self, name: str, total: int | None = None, unit: str = "rows") -> None:
-        """Notes the stage."""
+        """Notes the stage, or ends the job."""
         del total, unit
+        if self.ending.is_set():
+            raise _EndedError
         self.stages[self.job_id] = name
 
     def advance(self, done: int) -> None:

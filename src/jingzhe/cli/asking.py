@@ -18,7 +18,7 @@ Before = Annotated[str | None, typer.Option("--before", help="Earlier day to com
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (dormant, states, rfm, person, backtest, sql):
+    for command in (dormant, states, rfm, backtest, sql):
         app.command()(command)
 
 

@@ -1,56 +1,56 @@
-"""``jingzhe serve``, ``drain``, ``source``: live events."""
+"""``jingzhe serve`` and ``drain``: live events and the API."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jingzhe.cli.console import OUT, Home, opened
-from jingzhe.collect.write_keys import GUESSED, KINDS, add_source, list_sources, revoke_keys
+import jingzhe
+from jingzhe.cli.console import ASKED, OUT, Home, opened
+from jingzhe.cli.worker_process import PARENT, WorkerProcess
 from jingzhe.core.clock import SystemClock
 from jingzhe.core.errors import SettingError
 from jingzhe.core.progress import Silent
 
-ROLES = ("all", "collect", "worker")
-_END_SECONDS = 30
-_sources = typer.Typer(help="Sources of live events and their write keys.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from jingzhe.core.settings import Settings
+    from jingzhe.server.collector import Collector
+    from jingzhe.store.state import State
+
+ROLES = ("all", "collect", "api", "worker")
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(serve)
     app.command()(drain)
-    _sources.command("add")(source_add)
-    _sources.command("list")(source_list)
-    _sources.command("revoke")(source_revoke)
-    app.add_typer(_sources, name="source")
 
 
 def serve(
     home: Home = None,
-    role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")] = "all",
+    role: Annotated[
+        str, typer.Option(help="all: everything; else one part of it over the same stores: collect, api or worker.")
+    ] = "all",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at.")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: one that is free.")] = 8090,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Address under which people reach it, for links.")
+    ] = None,
 ) -> None:
-    """Take events from SDKs and bring them into the project, until it is told to end."""
+    """Take events from SDKs, bring them into the project, and answer over REST, until it is told to end."""
     if role not in ROLES:
-        raise SettingError(f"There is no role {role!r}", hint=f"One of: {', '.join(ROLES)}.")
+        raise SettingError(f"There is no role {role!r}", hint=f"One of: {', '.join(ROLES)}.", option="--role")
     if role == "worker":
         _work(home)
-        return
-    worker = _start_worker(home) if role == "all" else None
-    try:
-        _collect(home, host, port)
-    finally:
-        if worker is not None:
-            _end(worker)
+    else:
+        _serve(home, role, host, port, base_url)
 
 
 def drain(home: Home = None) -> None:
@@ -66,59 +66,70 @@ def drain(home: Home = None) -> None:
     OUT.print(f"{events:,} events drained, {duplicates:,} known before, {quarantined:,} in quarantine.")
 
 
-def source_add(
-    name: Annotated[str, typer.Argument(help="What its events carry as their source.")],
-    home: Home = None,
-    kind: Annotated[str, typer.Option(help=f"Its channel: {', '.join(KINDS)}.")] = GUESSED,
-) -> None:
-    """Make a source, or another key for one; the write key is shown this once."""
-    with opened(home) as workspace:
-        key = add_source(workspace.warehouse.state, name, clock=SystemClock(), kind=kind)
-    OUT.print(key, highlight=False, soft_wrap=True)
-
-
-def source_list(home: Home = None) -> None:
-    """List the sources, with the first signs of their write keys."""
-    with opened(home) as workspace:
-        found = list_sources(workspace.warehouse.state)
-    for one in found:
-        keys = ", ".join(f"{hint}…" for hint in one.keys) or "no key"
-        OUT.print(f"{one.name:30} {one.kind:18} {keys}", highlight=False, markup=False)
-
-
-def source_revoke(
-    name: Annotated[str, typer.Argument(help="The source.")],
-    home: Home = None,
-    key: Annotated[str, typer.Option(help="The first four signs of the key; none: all keys.")] = "",
-) -> None:
-    """Make write keys hold no longer; what they brought stays."""
-    with opened(home) as workspace:
-        count = revoke_keys(workspace.warehouse.state, name, clock=SystemClock(), hint=key)
-    OUT.print(f"{count} keys revoked.")
-
-
-def _collect(home: Path | None, host: str, port: int) -> None:
-    # Not the workspace: a collector needs no models, and without them it is there at once.
-    from jingzhe.core.settings import load  # noqa: PLC0415 - a server loads more than other commands
-    from jingzhe.server.admission import Limits  # noqa: PLC0415
-    from jingzhe.server.serving import Listen, collector  # noqa: PLC0415
+def _serve(home: Path | None, role: str, host: str, port: int, base_url: str | None) -> None:
+    # Not the workspace: the API opens it when events are taken already.
+    from jingzhe.core.log import log_to_stderr  # noqa: PLC0415 - a server loads more than other commands
+    from jingzhe.core.settings import load  # noqa: PLC0415
+    from jingzhe.server.serving import Listen, site  # noqa: PLC0415
     from jingzhe.server.serving import serve as serve_app  # noqa: PLC0415
+    from jingzhe.server.short_links import short_links  # noqa: PLC0415
     from jingzhe.store.state import State  # noqa: PLC0415
+
+    own, log, has_api = load(home, **ASKED), log_to_stderr(), role != "collect"
+    listen = Listen(host, port).settled()
+    worker = WorkerProcess(home, log) if role == "all" else None
+    with ExitStack() as held:
+        state = held.enter_context(State.open(own.resolved_state_url, clock=SystemClock()))
+        collect = None if role == "api" else _collector(held, own, state, guarded=True)
+
+        def started() -> None:
+            if worker is not None:
+                worker.start()
+            log.info("server started", role=role, address=listen.url)
+            if has_api:
+                _welcome(state, base_url or listen.url)
+
+        if worker is not None:
+            held.callback(worker.end)
+        workspace = (lambda: jingzhe.open(home, **ASKED)) if has_api else None
+        links = short_links(collect, state, own, clock=SystemClock(), log=log) if collect else None
+        serve_app(site(collect=collect, workspace=workspace, log=log, started=started, links=links), listen)
+
+
+def _collector(held: ExitStack, own: Settings, state: State, **how: Any) -> Collector:
+    from jingzhe.server.admission import Limits  # noqa: PLC0415
+    from jingzhe.server.serving import collector  # noqa: PLC0415
     from jingzhe.store.state.inbox import Inbox  # noqa: PLC0415
 
-    own, clock = load(home), SystemClock()
-    with State.open(own.resolved_state_url, clock=clock) as state, Inbox.open(own.resolved_inbox_url) as inbox:
-        limits = Limits(
-            requests_per_second=own.collect_requests_per_second,
-            inbox_bytes=own.collect_inbox_mb * 10**6,
-            free_bytes=own.collect_free_mb * 10**6,
-        )
-        serve_app(collector(state, inbox, clock=clock, limits=limits), Listen(host, port))
+    limits = Limits(
+        requests_per_second=own.collect_requests_per_second,
+        inbox_bytes=own.collect_inbox_mb * 10**6,
+        free_bytes=own.collect_free_mb * 10**6,
+    )
+    inbox = held.enter_context(Inbox.open(own.resolved_inbox_url))
+    return collector(state, inbox, clock=SystemClock(), limits=limits, **how)
+
+
+def _welcome(state: State, base_url: str) -> None:
+    """Makes the first owner where nobody has an account, and prints the link that lets them in."""
+    from jingzhe.access.accounts import FIRST_EMAIL, Accounts  # noqa: PLC0415
+    from jingzhe.access.actor import MACHINE  # noqa: PLC0415
+
+    link = Accounts(state, SystemClock()).first_administrator(MACHINE)
+    if link is None:
+        return
+    typer.echo(f"Nobody has an account yet. Set the password of {FIRST_EMAIL} here, once 首次使用,请设置所有者密码:")
+    typer.echo(f"{base_url.rstrip('/')}/#/set-password?token={link.token}")
+    typer.echo(
+        f"It works until {link.expires_at:%Y-%m-%d %H:%M} UTC; another one: jingzhe account link {FIRST_EMAIL}",
+    )
 
 
 def _work(home: Path | None) -> None:
     from jingzhe.app.collecting import drain_of, open_inbox  # noqa: PLC0415 - loads the identity graph
+    from jingzhe.app.privacy_jobs import take_up  # noqa: PLC0415
     from jingzhe.core.log import log_to_stderr  # noqa: PLC0415
+    from jingzhe.outgoing.courier import Courier  # noqa: PLC0415
     from jingzhe.worker.loop import Worker  # noqa: PLC0415
 
     ending = threading.Event()
@@ -127,28 +138,14 @@ def _work(home: Path | None) -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(), ending), daemon=True).start()
     with opened(home) as workspace, open_inbox(workspace.settings) as inbox:
         workspace.progress = Silent()
-        Worker(workspace, drain_of(workspace, inbox), log_to_stderr(), ending=ending).run()
+        log = log_to_stderr()
+        courier = Courier(workspace.warehouse, log, private=workspace.settings.webhook_private)
+        beside = (courier.run, partial(take_up, workspace, log))
+        Worker(workspace, drain_of(workspace, inbox), log, ending=ending, beside=beside).run()
 
 
 def _end_with_parent(parent: int, ending: threading.Event) -> None:
     """Ends a worker whose collector was killed: nobody would end it otherwise."""
-    while os.environ.get("JINGZHE_WORKER_OF") == str(parent) and not ending.wait(1.0):
+    while os.environ.get(PARENT) == str(parent) and not ending.wait(1.0):
         if os.getppid() != parent:
             ending.set()
-
-
-def _start_worker(home: Path | None) -> subprocess.Popen[bytes]:
-    """Starts the worker in a process of its own, so that its work does not delay answers."""
-    command = [sys.executable, "-m", "jingzhe.cli.main", "serve", "--role", "worker"]
-    if home is not None:
-        command += ["--home", str(home)]
-    return subprocess.Popen(command, env={**os.environ, "JINGZHE_WORKER_OF": str(os.getpid())})  # noqa: S603 - our own
-
-
-def _end(worker: subprocess.Popen[bytes]) -> None:
-    worker.terminate()
-    try:
-        worker.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        worker.kill()
-        worker.wait()

@@ -6,9 +6,11 @@ from then on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
 
 from jingzhe.collect.activities import KIND, UNKNOWN, activity_names, spelled
 from jingzhe.collect.activities import NAME as IMPORTED_NAMES
@@ -103,16 +105,17 @@ class Names:
 
 def names_of(state: State) -> Names:
     """Returns what names mean to a project."""
-    said_for_imports, document = state.document(KIND, IMPORTED_NAMES), state.document(KIND, NAME)
+    said_for_imports = state.document(KIND, IMPORTED_NAMES)
     own = {
         name: Meaning(DEFAULTS[name].name if name in DEFAULTS else name, activity)
         for name, activity in (said_for_imports.body.items() if said_for_imports else ())
     }
-    own |= {name: Meaning(*said) for name, said in document.body.items()} if document else {}
-    return Names(own, activity_names(state))
+    return Names(own | own_meanings(state), activity_names(state))
 
 
-def set_meaning(state: State, name: str, canonical: str, activity: str) -> None:
+def set_meaning(
+    state: State, name: str, canonical: str, activity: str, *, connection: Connection | None = None
+) -> None:
     """Says what a client's name of an event means from now on; what is in the lake keeps its meaning.
 
     Args:
@@ -120,6 +123,7 @@ def set_meaning(state: State, name: str, canonical: str, activity: str) -> None:
         name: as clients write it; capitals, spaces and hyphens do not count.
         canonical: what it is called in the lake.
         activity: one of the closed vocabulary.
+        connection: a transaction that writes, to become part of; None: one of its own.
 
     Raises:
         SettingError: there is no such activity, or a name is empty.
@@ -128,19 +132,38 @@ def set_meaning(state: State, name: str, canonical: str, activity: str) -> None:
         raise SettingError(f"There is no activity {activity!r}", hint=f"One of: {', '.join(ACTIVITIES)}.")
     if not name.strip() or not canonical.strip():
         raise SettingError("An event needs a name", name=name, canonical=canonical)
-    document = state.document(KIND, NAME)
-    body = {**(document.body if document else {}), spelled(name): [spelled(canonical), activity]}
-    state.put_document(KIND, NAME, body)
+    _edit(state, connection, lambda body: {**body, spelled(name): [spelled(canonical), activity]})
 
 
-def forget_meaning(state: State, name: str) -> None:
+def forget_meaning(state: State, name: str, *, connection: Connection | None = None) -> None:
     """Lets a name mean what it does by default again.
+
+    Args:
+        state: where it is kept.
+        name: as clients write it.
+        connection: a transaction that writes, to become part of; None: one of its own.
 
     Raises:
         SettingError: the project has no meaning of its own for it.
     """
+
+    def without(body: dict[str, Any]) -> dict[str, Any]:
+        if body.pop(spelled(name), None) is None:
+            raise SettingError("The project has no meaning of its own for this name", name=name)
+        return body
+
+    _edit(state, connection, without)
+
+
+def own_meanings(state: State) -> dict[str, Meaning]:
+    """Returns what the project itself has said of names of live events, by the name as :func:`spelled` writes it."""
     document = state.document(KIND, NAME)
-    body = dict(document.body) if document else {}
-    if body.pop(spelled(name), None) is None:
-        raise SettingError("The project has no meaning of its own for this name", name=name)
-    state.put_document(KIND, NAME, body)
+    return {name: Meaning(*said) for name, said in document.body.items()} if document else {}
+
+
+def _edit(state: State, connection: Connection | None, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    if connection is not None:
+        state.edit_document(KIND, NAME, change, connection=connection)
+        return
+    with state.writing() as own:
+        state.edit_document(KIND, NAME, change, connection=own)

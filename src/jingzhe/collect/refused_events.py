@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,20 +12,23 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from jingzhe.collect.normalise import Refused
-from jingzhe.collect.received import Received, packed
+from jingzhe.collect.calls import Refused
+from jingzhe.collect.received import HISTORICAL, Received, packed
 from jingzhe.collect.refusals import EVENT_REASONS
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import NoDataError, SettingError
 from jingzhe.store.state import State
 from jingzhe.store.state.collect_tables import quarantined_event as table
 from jingzhe.store.state.inbox import Group, Inbox
+from jingzhe.store.state.notices import note
 
 KEPT_DAYS = 90
 """How long a quarantined event is kept."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AT_ONCE = 5000
 _DETAIL_LENGTH = 300
+Also = Callable[[Connection, int], object]
+"""Writes something else in the same transaction; is given how many events it is about."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,24 @@ def quarantine(connection: Connection, refused: Sequence[Refused], now: datetime
     """
     if not refused:
         return
-    oldest = int((now - timedelta(days=KEPT_DAYS) - _EPOCH).total_seconds() * 1e6)
-    connection.execute(sa.delete(table).where(table.c.received_us < oldest))
+    forget_old(connection, now)
     rows = {one.number: _row(one) for one in refused}
-    numbers = list(rows)
+    numbers, reasons = list(rows), Counter[str]()
     for start in range(0, len(numbers), _AT_ONCE):
         some = numbers[start : start + _AT_ONCE]
         known = set(connection.scalars(sa.select(table.c.quarantine_id).where(table.c.quarantine_id.in_(some))))
         new = [rows[number] for number in some if number not in known]
         if new:
             connection.execute(sa.insert(table), new)
+            reasons.update(row["reason"] for row in new)
+    if reasons:
+        note(connection, "quarantine.added", {"reasons": dict(reasons)}, now)
+
+
+def forget_old(connection: Connection, now: datetime) -> int:
+    """Deletes what has stood in quarantine for :data:`KEPT_DAYS`; returns how many events."""
+    oldest = int((now - timedelta(days=KEPT_DAYS) - _EPOCH).total_seconds() * 1e6)
+    return int(connection.execute(sa.delete(table).where(table.c.received_us < oldest)).rowcount)
 
 
 def _row(refused: Refused) -> dict[str, Any]:
@@ -107,6 +119,25 @@ def list_quarantined(
         return [_quarantined(row) for row in connection.execute(wanted)]
 
 
+def get_quarantined(state: State, quarantine_id: int) -> Quarantined:
+    """Returns one refused event.
+
+    Raises:
+        NoDataError: there is no such event.
+    """
+    with state.reading() as connection:
+        row = connection.execute(sa.select(table).where(table.c.quarantine_id == quarantine_id)).first()
+    if row is None:
+        raise _missing(quarantine_id)
+    return _quarantined(row)
+
+
+def count_by_source(connection: Connection) -> Mapping[tuple[int, str], int]:
+    """Returns how many events are in quarantine, by source and reason."""
+    wanted = sa.select(table.c.source_id, table.c.reason, sa.func.count()).group_by(table.c.source_id, table.c.reason)
+    return {(int(number), str(reason)): int(count) for number, reason, count in connection.execute(wanted)}
+
+
 def count_quarantined(state: State) -> Mapping[str, int]:
     """Returns how many events are in quarantine, by reason."""
     wanted = sa.select(table.c.reason, sa.func.count()).group_by(table.c.reason).order_by(sa.func.count().desc())
@@ -130,28 +161,78 @@ def _quarantined(row: sa.Row[Any]) -> Quarantined:
     )
 
 
-def correct(state: State, quarantine_id: int, body: str) -> None:
+def correct(state: State, quarantine_id: int, body: str, *, also: Also | None = None) -> None:
     """Puts another event in the place of a refused one; it is not tried before it is replayed.
 
     Args:
         state: where it is.
         quarantine_id: which one.
         body: the whole event as JSON.
+        also: writes in the same transaction, given how many events are changed.
 
     Raises:
         NoDataError: there is no such event.
         SettingError: ``body`` is no JSON object.
     """
-    try:
-        msgspec.json.decode(body.encode(), type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise SettingError(f"The corrected event is no JSON object: {error}", event=quarantine_id) from error
+    _check_object(body, quarantine_id)
     with state.writing() as connection:
-        changed = connection.execute(
-            sa.update(table).where(table.c.quarantine_id == quarantine_id).values(body=body.encode())
-        )
-        if not changed.rowcount:
+        _replace(connection, quarantine_id, body)
+        if also is not None:
+            also(connection, 1)
+
+
+def amend(state: State, quarantine_id: int, patch: Mapping[str, Any], *, also: Also | None = None) -> None:
+    """Corrects some fields of a refused event; all others stay as they are, whether one may see them or not.
+
+    Args:
+        state: where it is.
+        quarantine_id: which one.
+        patch: the fields, as a JSON merge patch (RFC 7396): what is given replaces, None removes.
+        also: writes in the same transaction, given how many events are changed.
+
+    Raises:
+        NoDataError: there is no such event.
+        SettingError: the event is no JSON object, so it has no fields: :func:`correct` it as a whole.
+    """
+    with state.writing() as connection:
+        row = connection.execute(
+            sa.select(table.c.body).where(table.c.quarantine_id == quarantine_id).with_for_update()
+        ).first()
+        if row is None:
             raise _missing(quarantine_id)
+        known = _check_object(bytes(row.body).decode("utf-8", "surrogateescape"), quarantine_id)
+        _replace(connection, quarantine_id, msgspec.json.encode(_merged(known, patch)).decode())
+        if also is not None:
+            also(connection, 1)
+
+
+def _check_object(body: str, quarantine_id: int) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body.encode(), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
+        # Not its words: they may hold values.
+        raise SettingError(
+            "The event is no JSON object", hint="Give it as a whole.", event=quarantine_id, field="body"
+        ) from error
+
+
+def _merged(known: Any, patch: Any) -> Any:
+    """Applies a JSON merge patch (RFC 7396, section 2)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    done = dict(known) if isinstance(known, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            done.pop(name, None)
+        else:
+            done[name] = _merged(done.get(name), value)
+    return done
+
+
+def _replace(connection: Connection, quarantine_id: int, body: str) -> None:
+    wanted = sa.update(table).where(table.c.quarantine_id == quarantine_id)
+    if not connection.execute(wanted.values(body=body.encode())).rowcount:
+        raise _missing(quarantine_id)
 
 
 def replay(
@@ -162,6 +243,7 @@ def replay(
     numbers: Sequence[int] = (),
     reason: str = "",
     source_id: int | None = None,
+    also: Also | None = None,
 ) -> int:
     """Sends quarantined events through the drain again, as if their clients had; returns how many.
 
@@ -175,17 +257,14 @@ def replay(
         numbers: these only; none for all that fit.
         reason: of one reason only.
         source_id: of one source only.
+        also: writes in each transaction that takes events out of quarantine, given how many.
 
     Raises:
         SettingError: there is no such reason.
         StateError: the inbox cannot be written.
     """
     done = 0
-    wanted = _narrowed(sa.select(table), reason, source_id)
-    if numbers:
-        wanted = wanted.where(table.c.quarantine_id.in_(list(numbers)))
-    with state.reading() as connection:
-        ids = list(connection.scalars(wanted.with_only_columns(table.c.quarantine_id)))
+    ids = _chosen(state, numbers, reason, source_id)
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
         with state.reading() as connection:
@@ -195,26 +274,63 @@ def replay(
         inbox.append(Group(len(requests), len(requests), written_us, packed(requests)))
         with state.writing() as connection:
             connection.execute(sa.delete(table).where(table.c.quarantine_id.in_(some)))
-        done += len(some)
+            if also is not None:
+                also(connection, len(requests))
+        done += len(requests)
     return done
+
+
+def _chosen(state: State, numbers: Sequence[int], reason: str, source_id: int | None) -> list[int]:
+    wanted = _narrowed(sa.select(table.c.quarantine_id), reason, source_id)
+    if numbers:
+        wanted = wanted.where(table.c.quarantine_id.in_(list(numbers)))
+    with state.reading() as connection:
+        return list(connection.scalars(wanted))
 
 
 def _request(row: sa.Row[Any]) -> Received:
     call = row.call
     body = bytes(row.body)
-    if row.protocol == "segment" and call == "batch":
+    if row.protocol == "segment" and call in {"batch", HISTORICAL}:
         # An event of a batch says its own type; so does a batch of one.
         sent = b',"sentAt":' + msgspec.json.encode(row.sent_at) if row.sent_at else b""
-        body = b'{"batch":[' + body + b"]" + sent + b"}"
+        past = b',"historical":true' if call == HISTORICAL else b""
+        call, body = "batch", b'{"batch":[' + body + b"]" + sent + past + b"}"
     return Received(
         row.source_id, row.protocol, call, row.received_us, row.sent_at, row.user_agent, row.client, 1, body
     )
 
 
-def drop(state: State, numbers: Sequence[int]) -> int:
-    """Deletes quarantined events for good; returns how many."""
-    with state.writing() as connection:
-        return connection.execute(sa.delete(table).where(table.c.quarantine_id.in_(list(numbers)))).rowcount
+def drop(
+    state: State,
+    numbers: Sequence[int] = (),
+    *,
+    reason: str = "",
+    source_id: int | None = None,
+    also: Also | None = None,
+) -> int:
+    """Deletes quarantined events for good; returns how many.
+
+    Args:
+        state: where they are.
+        numbers: these only; none for all that fit.
+        reason: of one reason only.
+        source_id: of one source only.
+        also: writes in each transaction that deletes, given how many events.
+
+    Raises:
+        SettingError: there is no such reason.
+    """
+    done = 0
+    ids = _chosen(state, numbers, reason, source_id)
+    for start in range(0, len(ids), _AT_ONCE):
+        which = table.c.quarantine_id.in_(ids[start : start + _AT_ONCE])
+        with state.writing() as connection:
+            count = int(connection.execute(sa.delete(table).where(which)).rowcount)
+            if also is not None:
+                also(connection, count)
+        done += count
+    return done
 
 
 def _missing(number: int) -> NoDataError:

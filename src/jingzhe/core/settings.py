@@ -81,6 +81,16 @@ class Settings(BaseSettings):
     dedupe_days: float = Field(
         default=7.0, ge=0, le=400, description="how long the same message of a source is known as the same, days"
     )
+    links_url: str = Field(
+        default="", description="address at which short links are reached from outside (https://go.shop.example)"
+    )
+    links_private: bool = Field(default=False, description="whether short links may lead into the own network")
+    scan_cookie_days: int = Field(
+        default=0, ge=0, le=400, description="how long a browser that followed a short link is known, days; 0: not"
+    )
+    scan_address: bool = Field(default=False, description="whether scans keep the client's address")
+    webhook_private: bool = Field(default=False, description="whether webhooks may go into the own network")
+    export_hours: float = Field(default=24.0, gt=0, description="how long exported files are kept, hours")
     wait_seconds: float = Field(default=60.0, ge=0, description="how long to wait for another writer")
 
     @field_validator("timezone")

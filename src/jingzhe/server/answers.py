@@ -60,6 +60,7 @@ def problem(status: int, code: str, detail: str, *, retry_after: int | None = No
 
 
 ACCEPTED = json_answer({"success": True})
+ALIVE = json_answer({"status": "alive"})
 GIF = Answer(
     200,
     [(b"content-type", b"image/gif"), (b"content-length", str(len(_GIF)).encode()), (b"cache-control", b"no-store")],

@@ -26,8 +26,8 @@ from jingzhe.core.log import Log
 from jingzhe.server import answers
 from jingzhe.server.addresses import address_class
 from jingzhe.server.admission import Admission
-from jingzhe.server.answers import ACCEPTED, GIF, NOT_FOUND, Answer, problem
-from jingzhe.server.metrics import Metrics
+from jingzhe.server.answers import ACCEPTED, ALIVE, GIF, NOT_FOUND, Answer, problem
+from jingzhe.server.metrics import Metrics, Waiting
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -75,17 +75,50 @@ class Collector:
         clock: what time it is.
         metrics: counts.
         log: is told what was refused, without anything of people in it.
+        may_measure: tells whether whoever sends this Authorization may read ``/metrics``, which say how much is sold
+            where; None: everybody may.
     """
 
-    def __init__(self, admission: Admission, commits: GroupCommit, clock: Clock, metrics: Metrics, log: Log) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        commits: GroupCommit,
+        clock: Clock,
+        metrics: Metrics,
+        log: Log,
+        *,
+        may_measure: Callable[[str], bool] | None = None,
+    ) -> None:
         self._admission = admission
         self._commits = commits
         self._clock = clock
         self._metrics = metrics
+        self._may_measure = may_measure
+        metrics.watch(self._waiting)
         self._log = log
         self._watch: asyncio.Task[None] | None = None
         self._silent_until = float("-inf")
         self._unsaid = 0
+
+    @property
+    def metrics(self) -> Metrics:
+        """Returns what is counted."""
+        return self._metrics
+
+    @property
+    def admission(self) -> Admission:
+        """Returns who may send, and how much."""
+        return self._admission
+
+    @property
+    def commits(self) -> GroupCommit:
+        """Returns what makes requests durable."""
+        return self._commits
+
+    @property
+    def closed(self) -> str:
+        """Returns why nothing is taken at the moment; empty where it is."""
+        return self._admission.closed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request, or the beginning and end of the server."""
@@ -218,10 +251,12 @@ class Collector:
 
     async def _asked(self, request: Request, scope: Scope) -> Answer:
         path = request.path.rstrip("/")
-        if path == "/health":
+        if path in {"/health", "/readyz"}:
             return self._closed() if self._admission.closed else ACCEPTED
+        if path == "/healthz":
+            return ALIVE
         if path == "/metrics":
-            return self._measured()
+            return await self._measured(request)
         if path.startswith("/v1/projects/") and path.endswith("/settings"):
             key = path.removeprefix("/v1/projects/").removesuffix("/settings")
             host = request.header(b"host")
@@ -246,16 +281,21 @@ class Collector:
             return problem(401, "write-key", "No source has this write key.")
         return answers.rudder_source(key, source.name, source.created_at.isoformat())
 
-    def _measured(self) -> Answer:
-        admission, metrics = self._admission, self._metrics
-        metrics.waiting_bytes.set(admission.waiting_bytes)
-        metrics.waiting_events.set(admission.waiting_events)
+    async def _measured(self, request: Request) -> Answer:
+        if self._may_measure is not None:
+            said = request.header(b"authorization")
+            if not await asyncio.to_thread(self._may_measure, said):
+                return problem(401, "not-signed-in", "Measurements need a key with the scope metrics.read.")
+        text = self._metrics.text()
+        headers = [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", str(len(text)).encode())]
+        return Answer(200, headers, text)
+
+    def _waiting(self) -> Waiting:
+        admission = self._admission
         now_us = self._clock.now().timestamp() * 1e6
         oldest = admission.oldest_us
-        metrics.oldest_seconds.set(0.0 if oldest is None else max(0.0, (now_us - oldest) / 1e6))
-        said = metrics.text()
-        headers = [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", str(len(said)).encode())]
-        return Answer(200, headers, said)
+        age = 0.0 if oldest is None else max(0.0, (now_us - oldest) / 1e6)
+        return Waiting(admission.waiting_bytes, admission.waiting_events, age)
 
     def _closed(self) -> Answer:
         said = f"Nothing is taken at the moment: {self._admission.closed}."

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+
+
+class Waiting(NamedTuple):
+    """What waits in the inbox: bytes, events, and the age of the oldest row in seconds."""
+
+    size_bytes: int
+    events: int
+    oldest_seconds: float
 
 
 class _Counted:
@@ -46,9 +55,19 @@ class Metrics:
         self._groups = Histogram(
             "jingzhe_inbox_group_requests", "Requests of a group commit", buckets=_SIZES, registry=self.registry
         )
-        self.waiting_bytes = Gauge("jingzhe_inbox_bytes", "Bytes that wait for the drain", registry=self.registry)
-        self.waiting_events = Gauge("jingzhe_inbox_events", "Events that wait for the drain", registry=self.registry)
-        self.oldest_seconds = Gauge("jingzhe_inbox_oldest_seconds", "Age of the oldest row", registry=self.registry)
+        self._waiting = {
+            name: Gauge(f"jingzhe_inbox_{name}", doc, registry=self.registry)
+            for name, doc in (
+                ("bytes", "Bytes that wait for the drain"), ("events", "Events that wait for the drain"),
+                ("oldest_seconds", "Age of the oldest row"),
+            )
+        }  # fmt: skip
+
+    def watch(self, waiting: Callable[[], Waiting]) -> None:
+        """Says where to look, whenever somebody asks, for what waits in the inbox."""
+        self._waiting["bytes"].set_function(lambda: waiting().size_bytes)
+        self._waiting["events"].set_function(lambda: waiting().events)
+        self._waiting["oldest_seconds"].set_function(lambda: waiting().oldest_seconds)
 
     def answered(self, protocol: str, status: int) -> None:
         """Counts an answer."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from jingzhe.app.tidying import tidy
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.draining import Drain, Drained
 from jingzhe.core.errors import JingzheError, NoDataError
@@ -18,6 +19,13 @@ from jingzhe.core.log import Log
 from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS
 from jingzhe.store.lake.tail import gather_tail
 
+_BESIDE_SECONDS = 20.0
+"""How long the end waits for what goes on beside."""
+_FULL = 0.9
+_KEEPING_UP = 0.5
+_BEHIND = 0.1
+"""How much of the time goes into refreshing at most, however large the project: less where the drain is behind, but
+never none, or the profiles of a project that is always behind would stand still."""
 _GATHERED = (EVENTS, ITEMS, EVENT_DETAILS, IDENTITIES)
 
 
@@ -26,17 +34,22 @@ class Cadence:
     """How often the worker does what.
 
     Args:
-        drain_seconds: pause after a drain that found everything drained.
+        drain_seconds: from the beginning of one round that found something to the next; where the inbox holds more
+            than one drain takes, the next follows at once.
+        look_seconds: pause after a look that found nothing.
         refresh_seconds: profiles are refreshed at most this often; a refresh that takes long makes it seldomer.
         gather_seconds: small files are looked for at most this often.
         compact_seconds: the lake is compacted and vacuumed this often; 0 for never.
+        tidy_seconds: what has ended by itself (sessions, kept answers) is removed this often.
         retry_seconds: pause after a failure.
     """
 
     drain_seconds: float = 1.0
+    look_seconds: float = 0.25
     refresh_seconds: float = 1.0
     gather_seconds: float = 20.0
     compact_seconds: float = 6 * 3600.0
+    tidy_seconds: float = 3600.0
     retry_seconds: float = 2.0
 
 
@@ -51,6 +64,7 @@ class Worker:
         cadence: how often.
         seconds: a clock that nobody sets.
         ending: set to end the loop after the piece of work under way.
+        beside: work that goes on in threads of its own and holds up no drain; each is given ``ending``.
     """
 
     workspace: Workspace
@@ -59,26 +73,39 @@ class Worker:
     cadence: Cadence = field(default_factory=Cadence)
     seconds: Callable[[], float] = time.monotonic
     ending: threading.Event = field(default_factory=threading.Event)
+    beside: Sequence[Callable[[threading.Event], object]] = ()
     _due: dict[str, float] = field(default_factory=dict)
     _changed: bool = True
 
     def __post_init__(self) -> None:
         begun = self.seconds()
-        self._due = {"gather": begun, "compact": begun + self.cadence.compact_seconds, "refresh": begun}
+        self._due = {
+            "gather": begun, "compact": begun + self.cadence.compact_seconds, "refresh": begun, "tidy": begun,
+            "moved": begun,
+        }  # fmt: skip
 
     def run(self) -> None:
         """Works until :attr:`ending` is set; what fails is logged and tried again."""
         # A drain makes hundreds of thousands of tuples that hold no cycles; looking for some costs a tenth of its time.
         gc.set_threshold(200_000, 20, 100)
+        threads = [threading.Thread(target=one, args=(self.ending,), daemon=True) for one in self.beside]
+        for thread in threads:
+            thread.start()
         while not self.ending.is_set():
+            begun = self.seconds()
             try:
                 done = self.round()
             except JingzheError as error:
                 self.log.error("work failed and will be tried again", code=error.code, reason=error.message)
                 self.ending.wait(self.cadence.retry_seconds)
                 continue
-            if done.events < self.drain.events_at_once:
-                self.ending.wait(max(0.0, self.cadence.drain_seconds - done.seconds))
+            if not self._is_behind(done):
+                took = self.seconds() - begun
+                self.ending.wait(
+                    max(0.0, self.cadence.drain_seconds - took) if done.rows else self.cadence.look_seconds
+                )
+        for thread in threads:
+            thread.join(_BESIDE_SECONDS)
 
     def round(self) -> Drained:
         """Drains once and does what is due; returns what the drain did."""
@@ -87,23 +114,34 @@ class Worker:
             self._changed = self._changed or done.calls > 0
             self.log.info(
                 "drained", events=done.events, duplicates=done.duplicates, quarantined=done.quarantined,
+                erased=done.erased,
                 publication=done.publication, seconds=round(done.seconds, 3),
             )  # fmt: skip
-        behind = done.events >= self.drain.events_at_once
-        if self._changed and not behind and self._is_due("refresh"):
-            self._refresh()
+        behind = self._is_behind(done)
+        if not self._changed and self._is_due("moved"):
+            # People are merged and split by hand as well, without an event.
+            self._changed = self.workspace.awaits_refresh()
+            self._due["moved"] = self.seconds() + self.cadence.refresh_seconds
+        if self._changed and self._is_due("refresh"):
+            self._refresh(_BEHIND if behind else _KEEPING_UP)
         if self._is_due("gather"):
             self._gather()
         if self.cadence.compact_seconds and not behind and self._is_due("compact"):
             removed = self.workspace.compact()
             self.log.info("compacted", files_removed=removed)
             self._due["compact"] = self.seconds() + self.cadence.compact_seconds
+        if not behind and self._is_due("tidy"):
+            self._tidy()
         return done
+
+    def _is_behind(self, done: Drained) -> bool:
+        """Tells whether a drain left more than it took; its last group may not have fitted."""
+        return done.events >= _FULL * self.drain.events_at_once
 
     def _is_due(self, work: str) -> bool:
         return self.seconds() >= self._due[work]
 
-    def _refresh(self) -> None:
+    def _refresh(self, share: float) -> None:
         begun = self.seconds()
         try:
             done = self.workspace.refresh()
@@ -113,8 +151,7 @@ class Worker:
             return
         took = self.seconds() - begun
         self._changed = False
-        # At most half of the time goes into refreshing, however large the project.
-        self._due["refresh"] = self.seconds() + max(self.cadence.refresh_seconds - took, took)
+        self._due["refresh"] = self.seconds() + max(self.cadence.refresh_seconds - took, took * (1 / share - 1))
         if done.people:
             self.log.info("refreshed", profiles=done.people, full=done.full, seconds=round(done.seconds, 3))
 
@@ -123,3 +160,9 @@ class Worker:
         self._due["gather"] = self.seconds() + self.cadence.gather_seconds
         if done.files:
             self.log.info("gathered small files", files=done.files, rows=done.rows)
+
+    def _tidy(self) -> None:
+        done = tidy(self.workspace)
+        self._due["tidy"] = self.seconds() + self.cadence.tidy_seconds
+        if done.anything:
+            self.log.info("tidied", sessions=done.sessions, answers=done.answers, refused_events=done.refused_events)

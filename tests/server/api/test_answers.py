@@ -72,7 +72,8 @@ def test_what_is_wrong_with_a_body_is_pointed_at_and_not_repeated(site: Site) ->
 def test_a_store_that_fails_is_told_without_its_words(empty: Site) -> None:
     client = empty.signed_in("owner")
     path = Path(empty.workspace.settings.home) / "state.db"
-    assert client.ask("GET", "/readyz").json() == {"ready": True, "state": True, "lake": True}
+    ready = client.ask("GET", "/readyz").json()
+    assert ready == {"ready": True, "state": True, "lake": True, "collecting": None}
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE api_key RENAME TO gone")
     connection.close()
@@ -84,8 +85,8 @@ def test_a_store_that_fails_is_told_without_its_words(empty: Site) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE publication RENAME TO gone_too")
     connection.close()
-    ready = client.ask("GET", "/readyz")
-    assert (ready.status_code, ready.json()["state"], ready.json()["lake"]) == (503, False, True)
+    unready = client.ask("GET", "/readyz")
+    assert (unready.status_code, unready.json()["state"], unready.json()["lake"]) == (503, False, True)
     assert client.ask("GET", "/healthz").status_code == 200
 
 

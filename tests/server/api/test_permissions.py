@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 from fastapi import FastAPI
 
@@ -11,17 +13,17 @@ from jingzhe.server.api.declaring import GuardedRoute, Routes, routes_of
 from tests.server.api.client import Client
 from tests.server.api.conftest import PASSWORD, Site
 
-UNKNOWN = {"person_id": "999999999", "account_id": "acc_none", "key_id": "none", "job_id": "none"}
+UNKNOWN = {"person_id": "999999999", "account_id": "acc_none", "source_id": "999999999", "number": "999999999"}
+"""Names of what is not there; what is not listed is called none."""
 SIGN_OUT = ("DELETE", "/api/v1/session")
 SCOPES = [one.name for one in PERMISSIONS.values() if one.for_keys]
 
 
 def asked(client: Client, route: GuardedRoute) -> tuple[int, str]:
     """Asks a route for what is not there, with a body that fits nothing: nothing is changed."""
-    names = {"session_id": "none", "import_id": "none", **UNKNOWN}
-    path = route.path_format.format_map(names)
+    path = route.path_format.format_map(defaultdict(lambda: "none", UNKNOWN))
     method = route.method
-    answer = client.ask(method, path, json={"nothing": "known"} if method in {"POST", "PATCH"} else None)
+    answer = client.ask(method, path, json={"nothing": "known"} if method in {"POST", "PUT", "PATCH"} else None)
     is_problem = answer.headers.get("content-type", "").startswith("application/problem+json")
     return answer.status_code, answer.json()["code"] if is_problem else ""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.concurrency import run_in_threadpool
 
 from jingzhe import __version__
 from jingzhe.access.sessions import Limits
@@ -20,19 +21,49 @@ from jingzhe.server.api.guarding import Guard
 from jingzhe.server.api.routes import (
     accounts,
     audit,
+    codes,
+    collection,
+    consents,
+    exports,
     figures,
     imports,
     jobs,
     keys,
+    names,
     operations,
     people,
+    privacy,
+    refused,
     session,
+    sources,
+    webhooks,
 )
 from jingzhe.server.api.routes import settings as settings_routes
 from jingzhe.server.api.services import Services
 from jingzhe.server.api.watching import Counters, Watched
 
-_SUBJECTS = (session, accounts, keys, audit, settings_routes, imports, figures, people, jobs, operations)
+_SUBJECTS = (
+    session,
+    accounts,
+    keys,
+    audit,
+    settings_routes,
+    sources,
+    names,
+    collection,
+    imports,
+    refused,
+    figures,
+    people,
+    consents,
+    privacy,
+    codes,
+    webhooks,
+    exports,
+    jobs,
+    operations,
+)
+"""What the routes are about, one module each."""
 
 
 def create_api(
@@ -41,6 +72,7 @@ def create_api(
     limits: Limits | None = None,
     log: Log | None = None,
     registry: CollectorRegistry | None = None,
+    closed: Callable[[], str] | None = None,
     also: Sequence[Routes] = (),
 ) -> FastAPI:
     """Returns the API of a project, as an ASGI application.
@@ -52,6 +84,7 @@ def create_api(
         limits: how long sessions last.
         log: one line a request; None: JSON lines on standard error.
         registry: where measurements go, for ``/metrics``; None: one of its own.
+        closed: says why the collector beside it takes nothing, empty where it does; None: there is none beside it.
         also: routes of other parts, declared in the same way.
 
     Raises:
@@ -61,7 +94,8 @@ def create_api(
     @asynccontextmanager
     async def lifespan(started: FastAPI) -> AsyncIterator[None]:
         yield
-        started.state.services.close()
+        # In a thread: it waits for the job under way, and answers of others must not.
+        await run_in_threadpool(started.state.services.close)
 
     app = FastAPI(
         title="Jingzhe", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None,
@@ -73,6 +107,7 @@ def create_api(
     services = Services.of(workspace, limits)
     app.state.services = services
     app.state.guard = Guard(services)
+    app.state.closed = closed
     counters = Counters(registry or CollectorRegistry())
     app.state.registry = counters.registry
     problems.install(app)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Any, Generic, Literal, TypeVar
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from fastapi import Path
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model
 
 from jingzhe.store.catalogue import SqlType, Table
 
@@ -14,6 +15,9 @@ _PYTHON: dict[SqlType, type] = {
     "BIGINT": int, "INTEGER": int, "DOUBLE": float, "VARCHAR": str, "BOOLEAN": bool, "DATE": date,
     "TIMESTAMPTZ": datetime,
 }  # fmt: skip
+
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))]
+"""A moment with its zone, of a time that every store can hold."""
 
 
 class Given(BaseModel):
@@ -55,5 +59,6 @@ def row_model(name: str, table: Table, *, as_text: tuple[str, ...] = (), leave: 
     return create_model(name, __base__=Shown, **fields)
 
 
+PersonId = Annotated[int, Path(ge=1, lt=2**63, description="number of the person", examples=[17])]
 Role = Literal["owner", "operator", "analyst", "integrator", "auditor"]
 Language = Literal["en", "zh"]

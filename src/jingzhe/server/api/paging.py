@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -60,6 +61,21 @@ def key_of(name: str, cursor: str, *kinds: type) -> tuple[Any, ...]:
         if not fits or (isinstance(value, int) and not -(2**63) <= value < 2**63):
             raise _refused()
     return tuple(held[1:])
+
+
+def moment_of(text: str) -> datetime:
+    """Returns a moment that a cursor holds.
+
+    Raises:
+        RefusedValueError: it is none.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _refused() from error
+    if found.tzinfo is None or not 1970 <= found.year < 9999:
+        raise _refused()
+    return found
 
 
 def page(name: str, rows: Sequence[Any], limit: int, key: Any) -> tuple[list[Any], str | None]:

@@ -13,11 +13,14 @@ from jingzhe.access.actor import Actor
 from jingzhe.access.keys import Keys
 from jingzhe.access.repeats import Repeats
 from jingzhe.access.sessions import Limits, Sessions
+from jingzhe.app.collecting import open_inbox
+from jingzhe.app.exporting import Exports
 from jingzhe.app.figures import Figures
 from jingzhe.app.jobs import Jobs
 from jingzhe.app.people import People
 from jingzhe.app.workspace import Workspace
 from jingzhe.store.state import State
+from jingzhe.store.state.inbox import Inbox
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Services:
         people: single people.
         figures: everybody.
         jobs: long work.
+        exports: tables and lists as files.
+        inbox: live events that are not in the lake yet.
     """
 
     workspace: Workspace
@@ -43,11 +48,14 @@ class Services:
     people: People
     figures: Figures
     jobs: Jobs
+    exports: Exports
+    inbox: Inbox
 
     @classmethod
     def of(cls, workspace: Workspace, limits: Limits | None = None) -> Services:
         """Returns the services of a project."""
         state, clock = workspace.warehouse.state, workspace.warehouse.clock
+        figures = Figures(workspace)
         return cls(
             workspace,
             Accounts(state, clock),
@@ -55,8 +63,10 @@ class Services:
             Keys(state, clock),
             Repeats(state, clock),
             People(workspace),
-            Figures(workspace),
+            figures,
             Jobs(workspace),
+            Exports(workspace, figures),
+            open_inbox(workspace.settings),
         )
 
     @property
@@ -71,8 +81,10 @@ class Services:
     def close(self) -> None:
         """Gives back what is held; the workspace stays open."""
         self.jobs.close()
+        self.exports.close()
         self.people.close()
         self.figures.close()
+        self.inbox.close()
 
 
 def _services(request: Request) -> Services:

@@ -5,9 +5,27 @@ the parts' small JSON documents, ``tables`` and what ends in ``_tables`` the new
 rows at once, ``inbox`` what was acknowledged and waits, and ``migrations`` the way there.
 """
 
-from jingzhe.store.state import access_tables, collect_tables, identity_tables
+from jingzhe.store.state import (
+    access_tables,
+    collect_tables,
+    consent_tables,
+    identity_tables,
+    links_tables,
+    outgoing_tables,
+)
 from jingzhe.store.state.leases import Lease
 from jingzhe.store.state.records import Document, Publication
 from jingzhe.store.state.store import State
 
-__all__ = ["Document", "Lease", "Publication", "State", "access_tables", "collect_tables", "identity_tables"]
+__all__ = [
+    "Document",
+    "Lease",
+    "Publication",
+    "State",
+    "access_tables",
+    "collect_tables",
+    "consent_tables",
+    "identity_tables",
+    "links_tables",
+    "outgoing_tables",
+]

@@ -1,4 +1,4 @@
-"""The tables of collection: sources and their write keys, what was drained, events that were refused.
+"""The tables of collection: sources and their write keys, what was drained, counts, events that were refused.
 
 The inbox itself stands in a file of its own on SQLite (``inbox``), so that a long transaction here does not hold up
 an answer there (docs/adr/0009).
@@ -60,4 +60,16 @@ quarantined_event = sa.Table(
     sa.Column("field", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+# How many events came; written with each drain, in the transaction that publishes.
+collected = sa.Table(
+    "collected",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("source_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("outcome", sa.Text, primary_key=True),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("received_us", sa.BigInteger, nullable=False),
+    sa.Column("happened_us", sa.BigInteger),
 )

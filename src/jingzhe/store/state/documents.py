@@ -22,16 +22,25 @@ def put(connection: Connection, kind: str, name: str, body: Mapping[str, Any], w
         StateError: ``body`` holds what JSON cannot say; names the place.
     """
     plain = _plain(body, f"{kind}/{name}")
-    if connection.dialect.name == "postgresql":
-        # Two writers of one document take turns until the end of their transactions, so that neither meets
-        # the other's number; SQLite has one writer at a time anyway.
-        key = sa.func.hashtextextended(f"jingzhe document {kind}/{name}", 0)
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    take_turn(connection, kind, name)
     newest = connection.scalar(sa.select(sa.func.max(document.c.version)).where(_is(kind, name)))
     version = int(newest or 0) + 1
     row = {"kind": kind, "name": name, "version": version, "body": plain, "created_at": written_at}
     connection.execute(sa.insert(document).values(row))
     return version
+
+
+def take_turn(connection: Connection, kind: str, name: str) -> None:
+    """Waits, within a transaction that writes, until nobody else is writing a document.
+
+    Who reads a document to write what follows from it calls this before reading, or loses what another one wrote in
+    between.
+    """
+    if connection.dialect.name == "postgresql":
+        # Two writers of one document take turns until the end of their transactions, so that neither meets
+        # the other's number; SQLite has one writer at a time anyway.
+        key = sa.func.hashtextextended(f"jingzhe document {kind}/{name}", 0)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
 
 
 def get(connection: Connection, kind: str, name: str, version: int | None) -> Document | None:

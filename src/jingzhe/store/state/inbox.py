@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 from jingzhe.core.errors import BusyError, StateError
 from jingzhe.store.state import database as databases
 from jingzhe.store.state.database import Database
+from jingzhe.store.state.rewriting import rewrite
 
 metadata = sa.MetaData()
 
@@ -264,6 +265,10 @@ class Inbox:
             raw.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT_MS}").close()
             raw.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if restart else 'PASSIVE'})").close()
             raw.execute(f"PRAGMA busy_timeout = {databases.LOCK_SECONDS * 1000}").close()
+
+    def rewrite(self) -> bool:
+        """Writes the file anew, so that nothing deleted is left in it; appends wait meanwhile. See ``rewriting``."""
+        return rewrite(self._database)
 
     def log_bytes(self) -> int:
         """Returns the size of SQLite's log; 0 on PostgreSQL."""

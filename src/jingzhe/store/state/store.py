@@ -19,6 +19,7 @@ from jingzhe.store.state import documents, leases, tables
 from jingzhe.store.state.database import Database
 from jingzhe.store.state.leases import Lease
 from jingzhe.store.state.records import Document, Publication
+from jingzhe.store.state.rewriting import rewrite
 from jingzhe.store.state.version import is_current
 
 
@@ -83,6 +84,10 @@ class State:
     def writing(self) -> AbstractContextManager[Connection]:
         """Opens a transaction for writing, committed at the end and undone by an exception."""
         return self._database.writing()
+
+    def rewrite(self) -> bool:
+        """Writes the file of the store anew, so that nothing deleted is left in it; see ``rewriting``."""
+        return rewrite(self._database)
 
     def latest(self) -> Publication | None:
         """Returns the newest publication, None where nothing was published yet."""
@@ -183,6 +188,28 @@ class State:
             return documents.put(connection, kind, name, body, written_at)
         with self.writing() as own:
             return documents.put(own, kind, name, body, written_at)
+
+    def edit_document(
+        self,
+        kind: str,
+        name: str,
+        change: Callable[[dict[str, Any]], Mapping[str, Any]],
+        *,
+        connection: Connection,
+    ) -> None:
+        """Writes what follows from a document, so that of two who edit it at once neither loses their change.
+
+        Args:
+            kind: what sort of document.
+            name: which one of its kind.
+            change: is given the body (empty where there is no such document) and returns the new one; what it raises
+                is raised.
+            connection: a transaction that writes.
+        """
+        documents.take_turn(connection, kind, name)
+        known = documents.get(connection, kind, name, None)
+        body = change(dict(known.body) if known else {})
+        documents.put(connection, kind, name, body, self._clock.now())
 
     def document(self, kind: str, name: str, *, version: int | None = None) -> Document | None:
         """Returns a document, None where there is none.

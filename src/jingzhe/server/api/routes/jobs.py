@@ -37,7 +37,7 @@ class JobShown(Shown):
     """One piece of long work."""
 
     job_id: str
-    kind: Kind
+    kind: Literal["update", "train", "backtest", "report", "person_export", "erasure"]
     status: Literal["waiting", "running", "done", "failed", "interrupted"]
     stage: str = Field(default="", description="what is being done just now")
     asked_at: datetime

@@ -30,6 +30,9 @@ class Ready(Shown):
     ready: bool
     state: bool = Field(description="the state store answers")
     lake: bool = Field(description="the lake answers")
+    collecting: bool | None = Field(
+        default=None, description="events are taken; null where this server takes none of its own"
+    )
 
 
 @routes.add("GET", "/healthz", needs="public", example={"status": "alive"})
@@ -39,16 +42,19 @@ def alive() -> Alive:
 
 
 @routes.add(
-    "GET", "/readyz", needs="public", example={"ready": True, "state": True, "lake": True},
+    "GET", "/readyz", needs="public", example={"ready": True, "state": True, "lake": True, "collecting": True},
     responses={503: {"model": Ready, "description": "not ready"}},
 )  # fmt: skip
-def ready(served: Served, response: Response) -> Ready:
-    """Says whether state store and lake can be reached; 503 where one cannot."""
+def ready(request: Request, served: Served, response: Response) -> Ready:
+    """Says whether state store and lake can be reached and events are taken; 503 where something is not so."""
     warehouse = served.workspace.warehouse
     state, lake = _answers(warehouse.state.latest), _answers(warehouse.lake.place.check)
-    if not (state and lake):
+    closed = request.app.state.closed
+    collecting = None if closed is None else not closed()
+    all_well = state and lake and collecting is not False
+    if not all_well:
         response.status_code = 503
-    return Ready(ready=state and lake, state=state, lake=lake)
+    return Ready(ready=all_well, state=state, lake=lake, collecting=collecting)
 
 
 @routes.add(

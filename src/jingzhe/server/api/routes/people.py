@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import Field, create_model
 
 from jingzhe.access.errors import RefusedValueError
@@ -14,15 +15,15 @@ from jingzhe.core.errors import NoDataError
 from jingzhe.dormancy.columns import SCORES
 from jingzhe.profile.columns import PEOPLE
 from jingzhe.server.api.declaring import Routes
-from jingzhe.server.api.models import Shown, row_model
+from jingzhe.server.api.models import PersonId, Shown, row_model
 from jingzhe.server.api.paging import Cursor, Limit, cursor_of, key_of
+from jingzhe.server.api.routes.consents import Standing, SuppressionShown, consents_of, suppressions_of
 from jingzhe.server.api.services import Served
 from jingzhe.store.facts import EVENTS, ITEMS
 
 routes = Routes("people")
 _LIST = "timeline"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PersonId = Annotated[int, Path(ge=1, lt=2**63, description="number of the person", examples=[17])]
 
 Profile = row_model("Profile", PEOPLE, leave=("person_id",))
 Scores = row_model("Scores", SCORES, leave=("person_id",))
@@ -47,6 +48,9 @@ PersonShown: Any = create_model(
     identities=list[Identity],
     profile=Profile,
     scores=(Scores | None, Field(default=None, description="null for an earlier day, and for people without an order")),
+    consents=(list[Standing], Field(default=[], description="what may be sent, of all that was ever named")),
+    suppressions=(list[SuppressionShown], Field(default=[], description="what stops them, lifted ones too; today's")),
+    personalisation=(bool, Field(default=True, description="false: no automated decisions about them")),
 )
 Event: Any = create_model(
     "Event",
@@ -106,11 +110,14 @@ def get_person(
     For an earlier day the clock and the thresholds of the classes are today's, so that a difference is the person's.
     """
     found = served.people.person(person_id, as_of=as_of)
+    end = None if as_of is None else min(served.now(), _end_of(as_of, served.workspace.settings.timezone))
+    said = consents_of(served, person_id, end)
     return PersonShown(
         person_id=found.person_id, as_of=found.as_of, publication=found.publication,
         identities=[Identity(kind=kind, value=value) for kind, value in found.identities],
         profile=Profile.model_validate(found.profile),
-        scores=None if found.scores is None else Scores.model_validate(found.scores),
+        scores=None if found.scores is None else Scores.model_validate(found.scores), consents=said.standing,
+        suppressions=suppressions_of(served, person_id), personalisation=said.personalisation,
     )  # fmt: skip
 
 
@@ -145,6 +152,13 @@ def timeline(
 
 def _event(row: dict[str, Any]) -> Any:
     return Event.model_validate({**row, "event_id": str(row["event_id"])})
+
+
+def _end_of(day: date, zone: str) -> datetime:
+    try:
+        return datetime.combine(day + timedelta(days=1), time(), ZoneInfo(zone))
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _micros(moment: datetime) -> int:
