@@ -28,11 +28,6 @@ HERE_ONLY = {
 }
 """Queries of the machine that has the file, each with the reason; Spark never sees them."""
 AWAITED = {
-    "jingzhe.collect.drain_queries:EVENT_ROWS": "the drain of the inbox",
-    "jingzhe.collect.drain_queries:ITEM_ROWS": "the drain of the inbox",
-    "jingzhe.collect.drain_queries:DETAIL_ROWS": "the drain of the inbox",
-    "jingzhe.collect.drain_queries:IDENTITY_ROWS": "the drain of the inbox",
-    "jingzhe.collect.seen:NUMBERS": "the drain of the inbox",
     "jingzhe.identity.overrides:as_current": "ONE-ID",
 }
 """Queries of parts that tests/engines/happenings.py does not use yet, with the part."""
@@ -84,6 +79,7 @@ def noted(spark: Spark, tmp_path_factory: pytest.TempPathFactory) -> Noted:
         happenings.simulate(workspace, 1900)
         happenings.refresh_day_by_day(workspace)
         happenings.bring_again(workspace, files)
+        happenings.collect(workspace)
         happenings.ask(workspace)
         happenings.ask_of_the_past(workspace)
         with pytest.MonkeyPatch.context() as patched:
