@@ -34,7 +34,7 @@ demo: $(READY) ## A year of a grocer: who went quiet, who is about to; writes a 
 test: $(DEV) ## All tests but the longest and those on Spark
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not spark"
 
-engines: $(SPARK) ## Every query and the whole pipeline on DuckDB and on Spark, a cluster included; about ten minutes
+engines: $(SPARK) ## Every query and the whole pipeline on DuckDB and on Spark: local, a cluster, Spark Connect; ten minutes
 	$(BIN)/python -m pytest tests/engines tests/store/engine -m spark
 
 check: $(DEV) lint types contracts fast ## Everything that is quick, cheapest first

@@ -95,8 +95,10 @@ def _watched(root: int) -> Iterator[Any]:
     thread.join()
 
 
-def _process(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-m", "bench.scale", *arguments], check=True, stdout=subprocess.PIPE)
+def _process(*arguments: str, java: str | None = None) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.scale", *arguments]
+    environment = {**os.environ, **({"JAVA_HOME": java} if java else {})}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
     said = done.stdout.decode().strip().splitlines()
     return dict(json.loads(said[-1])) if said else {}
 
@@ -105,7 +107,6 @@ def _process(*arguments: str) -> dict[str, Any]:
 def _cluster(folder: Path) -> Iterator[Cluster]:
     folder.mkdir()
     with running(folder, memory=WORKER_MEMORY) as cluster:
-        os.environ["JAVA_HOME"] = cluster.environment["JAVA_HOME"]
         yield cluster
 
 
@@ -117,18 +118,19 @@ def on(engine: str, home: Path, folder: Path) -> dict[str, Any]:
         return _process("measure", str(home), "local[2]", json.dumps(OPTIONS))
     with _cluster(folder / "cluster") as cluster, contextlib.ExitStack() as stack:
         executors = [stack.enter_context(_watched(worker.pid)) for worker in cluster.workers]
-        found = _process("measure", str(home), cluster.url, json.dumps(CLUSTER_OPTIONS))
+        java = cluster.environment["JAVA_HOME"]
+        found = _process("measure", str(home), cluster.url, json.dumps(CLUSTER_OPTIONS), java=java)
         watched = [one() for one in executors]
         found["workers_peak_mb"] = [round(one["peak_mb"]) for one in watched]
         found["read_gb"] += sum(one["read_gb"] for one in watched)
         return found
 
 
-def main(engines: list[str], most: int) -> None:
+def main(engines: list[str], sizes: list[int]) -> None:
     """Runs every size on every engine, each in processes of their own, and says how the cost grows."""
     found: dict[tuple[str, int], dict[str, Any]] = {}
-    for millions in (1, 10, 100):
-        wanted = [engine for engine in engines if millions in SIZES[engine] and millions <= most]
+    for millions in sorted(sizes):
+        wanted = [engine for engine in engines if millions in SIZES[engine]]
         if not wanted:
             continue
         with tempfile.TemporaryDirectory(prefix="jingzhe-scale-") as place:
@@ -156,6 +158,6 @@ if __name__ == "__main__":
     else:
         asked = argparse.ArgumentParser()
         asked.add_argument("--engines", nargs="+", choices=list(SIZES), default=list(SIZES))
-        asked.add_argument("--millions", type=int, choices=(1, 10, 100), default=100)
+        asked.add_argument("--millions", type=int, nargs="+", choices=(1, 10, 100), default=[1, 10, 100])
         given = asked.parse_args()
         main(given.engines, given.millions)

@@ -46,7 +46,8 @@ class Cluster:
         return [pid for worker in self.workers if worker.poll() is None for pid in children(worker.pid)]
 
 
-def _spark_home() -> Path:
+def spark_home() -> Path:
+    """Returns where Spark stands: in the package pyspark."""
     found = importlib.util.find_spec("pyspark")
     assert found is not None, "the extra spark is not installed"
     assert found.origin is not None
@@ -73,20 +74,31 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@contextmanager
-def running(folder: Path, *, memory: str = "700m") -> Iterator[Cluster]:
-    """Starts a cluster of two workers with one core each; stops it at the end."""
-    environment = {
+def spark_environment(folder: Path) -> dict[str, str]:
+    """Returns the environment of Spark's own processes; what they spill goes below ``folder``."""
+    return {
         **os.environ, "JAVA_HOME": str(bundled_java(folder)), "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(folder / "spill"), "SPARK_DAEMON_MEMORY": "256m",
         "SPARK_DAEMON_JAVA_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     }  # fmt: skip
+
+
+def answers(port: int) -> bool:
+    """Tells whether somebody listens on a port of this machine."""
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def running(folder: Path, *, memory: str = "700m") -> Iterator[Cluster]:
+    """Starts a cluster of two workers with one core each; stops it at the end."""
+    environment = spark_environment(folder)
     port = free_port()
     cluster = Cluster(f"spark://127.0.0.1:{port}", environment)
     started: list[subprocess.Popen[bytes]] = []
 
     def start(kind: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [str(_spark_home() / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1"]
+        command = [str(spark_home() / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1"]
         with (folder / f"{kind}-{len(started)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, "--webui-port", "0", *arguments], env=environment, stdout=log, stderr=log
@@ -106,9 +118,14 @@ def running(folder: Path, *, memory: str = "700m") -> Iterator[Cluster]:
         yield cluster
     finally:
         for process in reversed(started):
-            for pid in (*children(process.pid), process.pid):
-                _kill(pid)
-            process.wait()
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process and those it started, and waits until it has ended."""
+    for pid in (*children(process.pid), process.pid):
+        _kill(pid)
+    process.wait()
 
 
 def _kill(pid: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,12 +14,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from jingzhe.access.actor import MACHINE
 from jingzhe.app import outcome
+from jingzhe.app.collecting import drain_of, open_inbox
 from jingzhe.app.demo import load_simulated
 from jingzhe.app.exporting import LISTED
+from jingzhe.app.holdings import holdings
+from jingzhe.app.privacy import Erasures
 from jingzhe.app.reporting import Asked, report_data
+from jingzhe.app.views import View
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.collect.quarantine import open_rows
+from jingzhe.collect.received import Received, packed
+from jingzhe.collect.wire import segment
+from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import ImportRefusedError
 from jingzhe.core.progress import Silent
@@ -27,6 +36,9 @@ from jingzhe.dormancy.queries import KNOWN
 from jingzhe.dormancy.snapshots import know
 from jingzhe.dormancy.treatment import TIERS
 from jingzhe.dormancy.worth import fit_spend, keep_values
+from jingzhe.identity.keys import Key
+from jingzhe.identity.merges import By, merge, undo
+from jingzhe.identity.people import explain, find
 from jingzhe.links.figures import figures
 from jingzhe.outgoing.queries import BEFORE, CHANGED_STATES, NEW_EVENTS, NEW_EVENTS_WHOLE
 from jingzhe.profile import rfm
@@ -38,9 +50,11 @@ from jingzhe.store.facts import EVENT_DETAILS
 from jingzhe.store.lake.compact import compact
 from jingzhe.store.lake.erase import delete, erase
 from jingzhe.store.query import Query, Step, one
+from jingzhe.store.state.inbox import Group
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 ZONE = "Asia/Shanghai"
+ANN = By("ann", "a test")
 FIELDS = (
     "order_id",
     "customer_id",
@@ -53,13 +67,36 @@ FIELDS = (
     "currency",
 )
 MENDED = "mended.csv"
+LIVE = [
+    {
+        "type": "track", "event": ("Order Completed", "Product Viewed")[number % 2], "messageId": f"live-{number}",
+        "timestamp": f"2026-01-{1 + number % 28:02d}T10:{number % 60:02d}:00Z",
+        **({"userId": f"c{number % 9}"} if number % 3 else {"anonymousId": f"cookie-{number % 7}"}),
+        "properties": {
+            "order_id": f"live-{number}", "total": 10.0 + number, "currency": "CNY",
+            "products": [{"product_id": f"p{number % 30}", "category": f"类{number % 6}", "price": 5.0, "quantity": 2}],
+        } if number % 2 == 0 else {"product_id": f"p{number % 30}"},
+    }
+    for number in range(120)
+]  # fmt: skip
+"""What a web shop sends: orders and views, of known customers and of cookies."""
+LATER = [
+    {"type": "identify", "userId": f"c{number}", "anonymousId": f"cookie-{number}", "messageId": f"who-{number}",
+     "timestamp": f"2026-01-29T10:0{number}:00Z"}
+    for number in range(7)
+]  # fmt: skip
+"""The cookies turn out to be customers."""
+SLEEPING = ("dormant", "declining", "lost")
+RISKS = one("risk_of_one", "SELECT risk FROM scores WHERE person_id = $person")
 
 Opened = Callable[[Path], Engine]
 
 
-def opened(home: Path, engine: Opened | None = None) -> Workspace:
-    """Opens a project, on another engine where one is given."""
-    workspace = open_workspace(home, clock=FixedClock(NOW), timezone=ZONE, memory_limit_mb=1200, currency="CNY")
+def opened(home: Path, engine: Opened | None = None, *, address: str = "duckdb") -> Workspace:
+    """Opens a project, on another engine where one or its address is given."""
+    workspace = open_workspace(
+        home, clock=FixedClock(NOW), timezone=ZONE, memory_limit_mb=1200, currency="CNY", engine=address
+    )
     if engine is not None:
         workspace.warehouse = replace(workspace.warehouse, engine=engine(home))
     return workspace
@@ -151,6 +188,48 @@ def bring_again(workspace: Workspace, folder: Path) -> None:
     workspace.import_(again, source_name="app")
 
 
+def collect(workspace: Workspace) -> None:
+    """Takes live events, some of them twice, of people who turn out to be one; and drains them in two goes."""
+    state, clock = workspace.warehouse.state, workspace.warehouse.clock
+    add_source(state, "web", clock=clock)
+    with open_inbox(workspace.settings) as inbox:
+        drain = drain_of(workspace, inbox)
+        for events in (LIVE, [*LIVE[:5], *LATER]):
+            checked = segment.check(json.dumps({"batch": events}).encode(), "batch", 2**24)
+            at = int(clock.now().timestamp() * 1e6)
+            request = Received(1, "segment", "batch", at, "", "agent", "", checked.events, checked.body)
+            inbox.append(Group(1, checked.events, at, packed([request])))
+            done = drain.run()
+            assert (done.calls, done.quarantined) == (len(events) - (0 if events is LIVE else 5), 0)
+
+
+def follow(workspace: Workspace) -> None:
+    """Has people become one, by their keys and by hand, folds old merges in, and takes one back."""
+    warehouse = workspace.warehouse
+    state, clock = warehouse.state, warehouse.clock
+    workspace.adopt()
+    workspace.refresh()
+    people = [find(state, Key("login", name)) for name in ("c11", "c12", "c13")]
+    one_, other, third = (person for person in people if person is not None)
+    merge(state, one_, other, ANN, clock=clock)
+    workspace.refresh()
+    compact(warehouse, keep_after_batch=None, moved_before=NOW + timedelta(days=1))
+    merge(state, one_, third, ANN, clock=clock)
+    workspace.refresh()
+    joined = [join.numbers for join in explain(state, one_) if join.outcome == "merged"]
+    undo(state, [joined[-1]], ANN, clock=clock)
+    workspace.refresh()
+
+
+def forget(workspace: Workspace) -> None:
+    """Writes down what is held of a person, and erases them."""
+    person = find(workspace.warehouse.state, Key("login", "c5"))
+    assert person is not None
+    assert holdings(workspace, person).tables["events"].num_rows > 0
+    erasures = Erasures(workspace)
+    assert erasures.run(erasures.ask(person, MACHINE, "a test").erasure_id).is_whole
+
+
 def simulate(workspace: Workspace, people: int) -> None:
     """Adds a simulated business."""
     load_simulated(workspace, people=people, seed=3, events_per_person=20.0)
@@ -162,16 +241,29 @@ def refresh_day_by_day(workspace: Workspace) -> None:
         workspace.refresh(as_of=day)
 
 
+def _short(view: View) -> dict[str, Any]:
+    return {
+        "people": view.session.run(outcome.PEOPLE),
+        "states": view.session.run(outcome.STATES),
+        "classes": view.session.run(outcome.CLASSES),
+        "list": outcome.listed(view, top=200, states=SLEEPING, tiers=tuple(TIERS)),
+    }
+
+
+def ask_shortly(workspace: Workspace) -> dict[str, Any]:
+    """Asks for people, states, classes and the list to act on."""
+    with workspace.view() as view:
+        return _short(view)
+
+
 def ask(workspace: Workspace) -> dict[str, Any]:
     """Asks everything there is to ask, in one session; returns the answers that are tables."""
     with workspace.view() as view:
-        answers: dict[str, Any] = {
-            "people": view.session.run(outcome.PEOPLE),
-            "person": view.session.run(outcome.PERSON, {"key": "c7"}),
-            "states": view.session.run(outcome.STATES),
-            "classes": view.session.run(outcome.CLASSES),
-            "list": outcome.listed(view, top=200, states=("dormant", "declining", "lost"), tiers=tuple(TIERS)),
-        }
+        answers = _short(view) | {"person": view.session.run(outcome.PERSON, {"key": "c7"})}
+        last = answers["list"].to_pylist()[4]
+        risks = view.session.run(RISKS, {"person": last["person_id"]})["risk"].to_pylist()
+        behind = (last["value_at_risk"], risks[0], last["person_id"])
+        answers["rest of the list"] = outcome.listed(view, top=195, states=SLEEPING, tiers=tuple(TIERS), after=behind)
         asked = Asked(view.as_of, None, "shop")
         answers["report"] = report_data(view, workspace.warehouse, workspace.settings, asked, Silent())
         answers["movement"] = movement(view.session)

@@ -47,7 +47,9 @@ def both(spark: Spark, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot
             happenings.bring(workspace, files)
             happenings.simulate(workspace, 500)
             workspace.refresh(full=True)
+            happenings.collect(workspace)
             happenings.bring_again(workspace, files)
+            happenings.follow(workspace)
             workspace.update()
             answers.append(happenings.ask(workspace))
         yield Both(one_, other, (answers[0], answers[1]))
@@ -89,6 +91,8 @@ def test_answers_and_report_are_the_same(both: Both) -> None:
     for name in ("people", "list", "states", "classes", "movement", "migration"):
         assert left[name].num_rows > 3
         assert differences(left[name], right[name], ordered=name == "list") == [], name
+    for answers in both.answers:
+        assert answers["rest of the list"].equals(answers["list"].slice(5))
     one_, other = (
         replace(answers["report"], frame=replace(answers["report"].frame, backtest=None, sources=()))
         for answers in both.answers

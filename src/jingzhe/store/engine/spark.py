@@ -335,7 +335,9 @@ class SparkEngine:
 
     def _acquired(self) -> Running:
         if self._running is None:
-            settings = {"spark.driver.memory": f"{self.memory_limit_mb}m", **_reaching(self.place), **self.options}
+            # Over Spark Connect the driver is the server's, and has its memory already.
+            own = {} if self.address.startswith("sc://") else {"spark.driver.memory": f"{self.memory_limit_mb}m"}
+            settings = {**own, **_reaching(self.place), **self.options}
             self._running = acquire(self.address, settings, self.work_folder)
         return self._running
 

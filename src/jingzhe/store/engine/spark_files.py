@@ -133,19 +133,25 @@ def shared_folder(place: Place, work_folder: Path) -> Iterator[Shared]:
 
 
 def written_files(place: Place, folder: str) -> list[WrittenFile]:
-    """Returns what the executors wrote into a folder, from the footers alone; files without rows are removed."""
+    """Returns what the executors wrote into a folder, from the footers alone; files without rows are removed.
+
+    So are checksums and marks of success, which a Spark that others started may write beside them.
+    """
     found: list[WrittenFile] = []
-    empty: list[str] = []
+    needless: list[str] = []
     files = _filesystem(place, folder)
     for name in place.listed(folder):
         path = f"{folder}/{name}"
+        if name.rpartition("/")[2].startswith((".", "_")):
+            needless.append(path)
+            continue
         with files.open_input_file(path if isinstance(place, Folder) else name) as opened:
             metadata = pq.read_metadata(opened)
             if metadata.num_rows:
                 found.append(WrittenFile(path, metadata.num_rows, opened.size(), _statistics(metadata)))
             else:
-                empty.append(path)
-    place.remove(empty)
+                needless.append(path)
+    place.remove(needless)
     if not found and isinstance(place, Folder):
         shutil.rmtree(folder, ignore_errors=True)
     return found
