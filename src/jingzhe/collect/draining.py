@@ -26,7 +26,8 @@ from jingzhe.collect.minding import Minding, without_erased
 from jingzhe.collect.naming import names_of
 from jingzhe.collect.normalise import Normaliser
 from jingzhe.collect.observing import NOBODY, Observed, Resolve, observed
-from jingzhe.collect.received import Received, unpacked
+from jingzhe.collect.reading_ahead import WORTH_IT, Ahead, Read
+from jingzhe.collect.received import Received
 from jingzhe.collect.refused_events import quarantine
 from jingzhe.collect.seen import Seen
 from jingzhe.collect.wire.values import zone_named
@@ -85,6 +86,8 @@ class Drain:
         seen: which messages are known.
         events_at_once: how many events one publication holds at most, about.
         minding: knows who was erased, and hears what events say of consent; None where nobody does.
+        ahead: True to read what comes next in a thread of its own where more waits than one run takes; :meth:`close`
+            the drain then.
     """
 
     warehouse: Warehouse
@@ -95,7 +98,9 @@ class Drain:
     seen: Seen = field(default_factory=lambda: Seen(7.0))
     events_at_once: int = EVENTS_AT_ONCE
     minding: Minding | None = None
+    ahead: bool = False
     _shown: dict[str, set[str]] = field(default_factory=dict)
+    _next: Ahead | None = None
 
     def run(self) -> Drained:
         """Brings what waits into the lake, up to :attr:`events_at_once`; does nothing where nothing waits.
@@ -110,8 +115,8 @@ class Drain:
         rows = self._claimed()
         if not rows:
             return Drained()
-        requests = [request for row in rows for request in unpacked(row.payload)]
-        found = self._normaliser().normalise(requests)
+        read = self._read(rows)
+        requests, found = read.requests, read.found
         with self.warehouse.writing("drain of the inbox") as writing:
             if self._is_drained(rows):
                 # Another drain had claimed the same rows and was quicker.
@@ -119,6 +124,23 @@ class Drain:
             done = self._bring(writing, rows, requests, found)
         self._tidy()
         return Drained(**{**done, "seconds": time.perf_counter() - begun})
+
+    def close(self) -> None:
+        """Waits for what is read ahead; nothing of it was claimed."""
+        if self._next is not None:
+            self._next.wait()
+            self._next = None
+
+    def _read(self, rows: list[Row]) -> Read:
+        """Returns what rows hold, from what was read ahead where it is that; begins with what comes next."""
+        normaliser, ahead = self._normaliser(), self._next
+        self._next = None
+        known = ahead.wait() if ahead is not None else None
+        read = known if known is not None and known.is_of(rows, normaliser) else Read.of(rows, normaliser)
+        if self.ahead and sum(row.events for row in rows) >= WORTH_IT * self.events_at_once:
+            gone = [*self._drained(), *(row.number for row in rows)]
+            self._next = Ahead(lambda: self.inbox.take(without=gone, events=self.events_at_once), normaliser)
+        return read
 
     def _normaliser(self) -> Normaliser:
         state = self.warehouse.state

@@ -80,7 +80,7 @@ class Names:
 
     own: Mapping[str, Meaning] = field(default_factory=dict)
     activities: Mapping[str, str] = field(default_factory=dict)
-    _known: dict[str, Meaning] = field(default_factory=dict)
+    _known: dict[str, Meaning] = field(default_factory=dict, compare=False)
 
     def meaning(self, call: str, name: str) -> Meaning | None:
         """Returns what a call means; None for calls that are no behaviour (identify, group, alias, profile …).

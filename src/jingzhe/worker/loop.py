@@ -6,6 +6,7 @@ Each piece of work is short and publishes by itself, so the loop can be killed a
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from jingzhe.store.lake.tail import gather_tail
 
 _BESIDE_SECONDS = 20.0
 """How long the end waits for what goes on beside."""
+_TURN_SECONDS = 0.0005
 _FULL = 0.9
 _KEEPING_UP = 0.5
 _BEHIND = 0.1
@@ -88,6 +90,9 @@ class Worker:
         """Works until :attr:`ending` is set; what fails is logged and tried again."""
         # A drain makes hundreds of thousands of tuples that hold no cycles; looking for some costs a tenth of its time.
         gc.set_threshold(200_000, 20, 100)
+        # What is read ahead keeps Python busy; whoever comes back from the disk must not wait long for a turn.
+        sys.setswitchinterval(_TURN_SECONDS)
+        self.drain.ahead = True
         threads = [threading.Thread(target=one, args=(self.ending,), daemon=True) for one in self.beside]
         for thread in threads:
             thread.start()
@@ -104,6 +109,7 @@ class Worker:
                 self.ending.wait(
                     max(0.0, self.cadence.drain_seconds - took) if done.rows else self.cadence.look_seconds
                 )
+        self.drain.close()
         for thread in threads:
             thread.join(_BESIDE_SECONDS)
 
