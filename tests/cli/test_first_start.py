@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -158,17 +160,25 @@ def _await_person(client: httpx.Client, key: dict[str, str], kind: str, value: s
 
 @pytest.mark.slow
 def test_what_is_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
-    answers: list[httpx.Response] = []
+    answers: list[tuple[int, int]] = []
     with served(tmp_path / "home", "--role", "api") as server:
         address, _ = server.link()
+        asking = HTTPConnection(urlsplit(address).netloc, timeout=_SECONDS)
         # Asked while the API is being loaded, so it is under way when the signal comes.
-        asking = threading.Thread(
-            target=lambda: answers.append(httpx.get(f"{address}/api/v1/openapi.json", timeout=_SECONDS))
-        )
-        asking.start()
+        asking.request("GET", "/api/v1/openapi.json")
+
+        def read() -> None:
+            answer = asking.getresponse()
+            answers.append((answer.status, len(answer.read())))
+
+        reading = threading.Thread(target=read)
+        reading.start()
         time.sleep(0.3)
-    asking.join(_SECONDS)
-    assert [answer.status_code for answer in answers] == [200]
+    reading.join(_SECONDS)
+    asking.close()
+    ((status, size),) = answers
+    assert status == 200
+    assert size > 10_000
     assert "api stopped" in "".join(server.err)
 
 
