@@ -7,6 +7,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 SPARK := $(VENV)/.spark
+# A process has one Spark: these hold one as long as they run, each in a process of its own.
+OWN_SPARK := tests/engines/test_catalogue.py tests/engines/test_pipeline.py
 
 .PHONY: demo test engines check lint types contracts fast bench bench-scale bench-collect faults lock clean help
 
@@ -34,8 +36,9 @@ demo: $(READY) ## A year of a grocer: who went quiet, who is about to; writes a 
 test: $(DEV) ## All tests but the longest (make faults) and those on Spark (make engines)
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not spark" --ignore=tests/faults
 
-engines: $(SPARK) ## Every query and the whole pipeline on DuckDB and on Spark: local, a cluster, Spark Connect; ten minutes
-	$(BIN)/python -m pytest tests/engines tests/store/engine -m spark
+engines: $(SPARK) ## Every query and the whole pipeline on DuckDB and on Spark: local, a cluster, Spark Connect; 15 minutes
+	$(BIN)/python -m pytest tests/store/engine tests/engines -m spark $(patsubst %,--ignore=%,$(OWN_SPARK))
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(OWN_SPARK)
 
 check: $(DEV) lint types contracts fast ## Everything that is quick, cheapest first
 

@@ -193,8 +193,8 @@ def collect(workspace: Workspace) -> None:
     state, clock = workspace.warehouse.state, workspace.warehouse.clock
     add_source(state, "web", clock=clock)
     with open_inbox(workspace.settings) as inbox:
-        drain = drain_of(workspace, inbox)
         for events in (LIVE, [*LIVE[:5], *LATER]):
+            drain = drain_of(workspace, inbox)  # one that knows no earlier messages but from the lake
             checked = segment.check(json.dumps({"batch": events}).encode(), "batch", 2**24)
             at = int(clock.now().timestamp() * 1e6)
             request = Received(1, "segment", "batch", at, "", "agent", "", checked.events, checked.body)
@@ -209,15 +209,15 @@ def follow(workspace: Workspace) -> None:
     state, clock = warehouse.state, warehouse.clock
     workspace.adopt()
     workspace.refresh()
-    people = [find(state, Key("login", name)) for name in ("c11", "c12", "c13")]
-    one_, other, third = (person for person in people if person is not None)
-    merge(state, one_, other, ANN, clock=clock)
+    names = ("c11", "c12", "c13", "c14")
+    first, second, third, fourth = (person for name in names if (person := find(state, Key("login", name))) is not None)
+    merge(state, first, second, ANN, clock=clock)
     workspace.refresh()
     compact(warehouse, keep_after_batch=None, moved_before=NOW + timedelta(days=1))
-    merge(state, one_, third, ANN, clock=clock)
+    merge(state, third, fourth, ANN, clock=clock)
     workspace.refresh()
-    joined = [join.numbers for join in explain(state, one_) if join.outcome == "merged"]
-    undo(state, [joined[-1]], ANN, clock=clock)
+    joined = [join.numbers for join in explain(state, third) if join.outcome == "merged"]
+    undo(state, joined, ANN, clock=clock)
     workspace.refresh()
 
 

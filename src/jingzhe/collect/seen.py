@@ -26,7 +26,7 @@ OLDEST_BATCH = one("oldest_known_batch", "SELECT min(batch) AS batch FROM event_
 NUMBERS = one(
     "known_calls",
     "SELECT event_id, epoch_us(received_at) // 3600000000 AS hour FROM event_details "
-    "WHERE batch > $through ORDER BY hour",
+    "WHERE batch > $through ORDER BY hour, event_id",
 )
 _HOUR_SECONDS = 3600
 _RATIO = 2
