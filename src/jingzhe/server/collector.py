@@ -27,6 +27,7 @@ from jingzhe.server import answers
 from jingzhe.server.addresses import address_class
 from jingzhe.server.admission import Admission
 from jingzhe.server.answers import ACCEPTED, ALIVE, GIF, NOT_FOUND, Answer, problem
+from jingzhe.server.lifespan import live
 from jingzhe.server.metrics import Metrics, Waiting
 
 Scope = MutableMapping[str, Any]
@@ -125,7 +126,7 @@ class Collector:
         if scope["type"] == "http":
             await self._serve(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(receive, send, self.start, self.stop)
 
     async def start(self) -> None:
         """Begins to take requests."""
@@ -143,21 +144,6 @@ class Collector:
                 await self._watch
         await asyncio.to_thread(self._commits.stop)
         self._log.info("collector stopped")
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.start()
-                except JingzheError as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self.stop()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         peer = scope.get("client")

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from jingzhe.core.errors import JingzheError
 from jingzhe.core.log import Log
 from jingzhe.server.answers import ALIVE, Answer, problem
+from jingzhe.server.lifespan import live
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -135,7 +136,7 @@ class Site:
             app = self._parts.get(first[1] if len(first) > 1 else "", self._rest)
             await app(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(receive, send, self.start, self.stop)
 
     async def start(self) -> None:
         """Begins all parts, the one that has to be quick first."""
@@ -166,21 +167,6 @@ class Site:
             await asyncio.to_thread(started)
         except JingzheError as error:
             self._log.error("the start is not complete", code=error.code, reason=error.message)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.start()
-                except JingzheError as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            elif message["type"] == "lifespan.shutdown":
-                await self.stop()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
 
 async def say(send: Send, answer: Answer) -> None:
