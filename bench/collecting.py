@@ -130,10 +130,12 @@ def serve_bare(home: Path, port: int) -> None:
     serve(Bare(home / "bare.db"), Listen(port=port))
 
 
-def cpu_seconds(process: BaseProcess) -> float:
-    """Returns the processor time that a process has used."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_seconds(pid: int | None) -> float:
+    """Returns the processor time that a process and those it has started have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rsplit(")", 1)[1].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    started = [file.read_text("utf-8").split() for file in Path(f"/proc/{pid}/task").glob("*/children")]
+    return own + sum(cpu_seconds(int(child)) for children in started for child in children)
 
 
 @dataclass
@@ -181,9 +183,9 @@ class Bench:
         process = self.serving(target, home)
         try:
             Load(self.port, connections, 1.0, requests(key, batch)).run()
-            used = cpu_seconds(process)
+            used = cpu_seconds(process.pid)
             load = Load(self.port, connections, seconds, requests(key, batch)).run()
-            used = cpu_seconds(process) - used
+            used = cpu_seconds(process.pid) - used
         finally:
             process.terminate()
             process.join()
@@ -271,12 +273,12 @@ def with_drain(bench: Bench, batch: int, pace: float, seconds: float) -> None:
         Load(bench.port, 16, 8.0, bodies, pace / 4).run()
         with Inbox.open(f"sqlite:///{home / 'state-inbox.db'}") as inbox:
             watched, before = Watched(inbox), inbox.depth().events
-            used, own = [cpu_seconds(server), cpu_seconds(worker)], time.process_time()
+            used, own = [cpu_seconds(server.pid), cpu_seconds(worker.pid)], time.process_time()
             with watched.watching():
                 load = Load(bench.port, 32, seconds, bodies, pace).run()
             left = inbox.depth().events
             own = time.process_time() - own
-            used = [cpu_seconds(process) - then for process, then in zip((server, worker), used, strict=True)]
+            used = [cpu_seconds(process.pid) - then for process, then in zip((server, worker), used, strict=True)]
             taken = (len(load.took) - load.bad) * batch
             drained = max(1, taken + before - left)
             line(

@@ -254,25 +254,3 @@ def test_a_drain_that_failed_shows_its_keys_when_it_is_tried_again(shop: Live, m
 
 def _disk_full(*_: object) -> int:
     raise LakeError("The disk is full")
-
-
-def test_what_is_read_ahead_is_taken_only_where_it_still_holds(tmp_path: Path) -> None:
-    with live(tmp_path, events_at_once=2, ahead=True) as shop:
-        for number in range(8):
-            shop.segment(track("Door Opened", messageId=f"m{number}"))
-        assert shop.drain.run().events == 2
-        read = shop.drain._next
-        assert read is not None
-        waited = read.wait()
-        assert waited is not None
-        assert waited.numbers == (3, 4)
-        # Two who drain: the other one takes what was read ahead, and a name means something now.
-        assert Drain(shop.warehouse, shop.inbox, shop.drain.resolve, events_at_once=2).run().events == 2
-        set_meaning(shop.warehouse.state, "Door Opened", "door_opened", "visit")
-        while shop.drain.run().rows:
-            pass
-        shop.drain.close()
-        rows = shop.rows("SELECT count(*) AS meant FROM events WHERE activity = 'visit'")
-        details = shop.rows("SELECT count(*) AS calls, count(DISTINCT event_id) AS once FROM event_details")
-    assert rows == [{"meant": 4}]
-    assert details == [{"calls": 8, "once": 8}]

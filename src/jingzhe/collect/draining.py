@@ -27,7 +27,7 @@ from jingzhe.collect.naming import names_of
 from jingzhe.collect.normalise import Normaliser
 from jingzhe.collect.observing import NOBODY, Observed, Resolve, observed
 from jingzhe.collect.reading_ahead import WORTH_IT, Ahead, Read
-from jingzhe.collect.received import Received
+from jingzhe.collect.reading_process import Contents, Reader
 from jingzhe.collect.refused_events import quarantine
 from jingzhe.collect.seen import Seen
 from jingzhe.collect.wire.values import zone_named
@@ -86,7 +86,7 @@ class Drain:
         seen: which messages are known.
         events_at_once: how many events one publication holds at most, about.
         minding: knows who was erased, and hears what events say of consent; None where nobody does.
-        ahead: True to read what comes next in a thread of its own where more waits than one run takes; :meth:`close`
+        ahead: True to read what comes next in a process of its own where more waits than one run takes; :meth:`close`
             the drain then.
     """
 
@@ -101,6 +101,7 @@ class Drain:
     ahead: bool = False
     _shown: dict[str, set[str]] = field(default_factory=dict)
     _next: Ahead | None = None
+    _reader: Reader | None = None
 
     def run(self) -> Drained:
         """Brings what waits into the lake, up to :attr:`events_at_once`; does nothing where nothing waits.
@@ -115,21 +116,23 @@ class Drain:
         rows = self._claimed()
         if not rows:
             return Drained()
-        read = self._read(rows)
-        requests, found = read.requests, read.found
+        contents = self._read(rows).contents
         with self.warehouse.writing("drain of the inbox") as writing:
             if self._is_drained(rows):
                 # Another drain had claimed the same rows and was quicker.
                 return Drained()
-            done = self._bring(writing, rows, requests, found)
+            done = self._bring(writing, rows, contents)
         self._tidy()
         return Drained(**{**done, "seconds": time.perf_counter() - begun})
 
     def close(self) -> None:
-        """Waits for what is read ahead; nothing of it was claimed."""
+        """Waits for what is read ahead, of which nothing was claimed, and ends the process that reads."""
         if self._next is not None:
             self._next.wait()
             self._next = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def _read(self, rows: list[Row]) -> Read:
         """Returns what rows hold, from what was read ahead where it is that; begins with what comes next."""
@@ -139,8 +142,16 @@ class Drain:
         read = known if known is not None and known.is_of(rows, normaliser) else Read.of(rows, normaliser)
         if self.ahead and sum(row.events for row in rows) >= WORTH_IT * self.events_at_once:
             gone = [*self._drained(), *(row.number for row in rows)]
-            self._next = Ahead(lambda: self.inbox.take(without=gone, events=self.events_at_once), normaliser)
+            take = partial(self.inbox.take, without=gone, events=self.events_at_once)
+            self._next = Ahead(take, normaliser, self._living_reader())
         return read
+
+    def _living_reader(self) -> Reader:
+        if self._reader is not None and self._reader.has_ended:
+            self._reader.close()
+            self._reader = None
+        self._reader = self._reader or Reader()
+        return self._reader
 
     def _normaliser(self) -> Normaliser:
         state = self.warehouse.state
@@ -187,11 +198,9 @@ class Drain:
 
     # ---- into the lake
 
-    def _bring(
-        self, writing: Writing, rows: Sequence[Row], requests: Sequence[Received], found: Normalised
-    ) -> dict[str, Any]:
+    def _bring(self, writing: Writing, rows: Sequence[Row], contents: Contents) -> dict[str, Any]:
         now = self.warehouse.clock.now()
-        found, erased = without_erased(self.minding, found)
+        found, erased = without_erased(self.minding, contents.found)
         self.seen.catch_up(writing.session, now, writing.batch - 1)
         fresh = self.seen.new(found.event_ids)
         kept = found.only(fresh)
@@ -209,16 +218,16 @@ class Drain:
         numbers = [row.number for row in rows]
         writing.also(partial(_drained_rows, numbers=numbers, refused=refused, now=now))
         writing.also(tally(found, kept, good, refused, zone_named(self.zone)).write)
-        publication = writing.publish(f"drain of {len(requests)} requests")
+        publication = writing.publish(f"drain of {contents.requests} requests")
         # Only now: what was not published has to be written by the next try.
         self.seen.remember(good.event_ids, writing.batch)
         self._show(met)
         return {
-            "rows": len(rows), "requests": len(requests), "events": len(found) + len(found.refused) + erased,
+            "rows": len(rows), "requests": contents.requests, "events": len(found) + len(found.refused) + erased,
             "calls": len(good), "duplicates": len(found) - len(kept), "quarantined": len(refused),
             "erased": erased,
             "publication": publication.seq if publication else None,
-            "oldest_us": min((request.received_us for request in requests), default=None),
+            "oldest_us": contents.oldest_us,
         }  # fmt: skip
 
     def _write(

@@ -1,4 +1,4 @@
-"""Reads what the next drain will take while this one writes: reading is Python's work, writing mostly is not.
+"""Reads what the next drain will take while this one writes.
 
 Nothing is claimed by it. If the next drain takes other rows, or names and sources have changed since, what was read is
 thrown away and read again.
@@ -10,9 +10,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jingzhe.collect.calls import Normalised
 from jingzhe.collect.normalise import Normaliser
-from jingzhe.collect.received import Received, unpacked
+from jingzhe.collect.reading_process import Contents, Reader
 from jingzhe.core.errors import StateError
 from jingzhe.store.state.inbox import Row
 
@@ -27,20 +26,18 @@ class Read:
     Args:
         numbers: of the rows.
         normaliser: by which their events were read.
-        requests: in order.
-        found: their events.
+        contents: what they hold.
     """
 
     numbers: tuple[int, ...]
     normaliser: Normaliser
-    requests: list[Received]
-    found: Normalised
+    contents: Contents
 
     @classmethod
     def of(cls, rows: Sequence[Row], normaliser: Normaliser) -> Read:
         """Reads rows."""
-        requests = [request for row in rows for request in unpacked(row.payload)]
-        return cls(tuple(row.number for row in rows), normaliser, requests, normaliser.normalise(requests))
+        contents = Contents.of([row.payload for row in rows], normaliser)
+        return cls(tuple(row.number for row in rows), normaliser, contents)
 
     def is_of(self, rows: Sequence[Row], normaliser: Normaliser) -> bool:
         """Tells whether these rows, read like that, are what was read."""
@@ -48,30 +45,34 @@ class Read:
 
 
 class Ahead:
-    """Reads in a thread of its own, from when it is made.
+    """Reads from when it is made, in a thread that waits for the reader's process.
 
     Args:
         take: returns the rows.
         normaliser: reads their events.
+        reader: the process.
     """
 
-    def __init__(self, take: Callable[[], Sequence[Row]], normaliser: Normaliser) -> None:
+    def __init__(self, take: Callable[[], Sequence[Row]], normaliser: Normaliser, reader: Reader) -> None:
         self._read: Read | None = None
         self._failed: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(take, normaliser), name="drain ahead")
+        self._thread = threading.Thread(target=self._run, args=(take, normaliser, reader), name="drain ahead")
         self._thread.start()
 
-    def _run(self, take: Callable[[], Sequence[Row]], normaliser: Normaliser) -> None:
+    def _run(self, take: Callable[[], Sequence[Row]], normaliser: Normaliser, reader: Reader) -> None:
         try:
-            self._read = Read.of(take(), normaliser)
+            rows = take()
+            contents = reader.read([row.payload for row in rows], normaliser)
+            if contents is not None:
+                self._read = Read(tuple(row.number for row in rows), normaliser, contents)
         except BaseException as error:  # noqa: BLE001 - told where it is waited for
             self._failed = error
 
     def wait(self) -> Read | None:
-        """Returns what was read; None where the inbox could not be reached, as whoever drains next will be told.
+        """Returns what was read; None where inbox or reader could not be reached, as whoever drains next will find.
 
         Raises:
-            Exception: reading failed; the same rows would fail again.
+            Exception: the thread failed in a way that would happen again.
         """
         self._thread.join()
         if self._failed is not None and not isinstance(self._failed, StateError):

@@ -17,7 +17,7 @@ class Key(NamedTuple):
     value: str
 
 
-class Line(msgspec.Struct, frozen=True, gc=False):
+class Line(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One product of an order, a cart or a view; None where the client says nothing."""
 
     product_id: str | None
@@ -27,7 +27,7 @@ class Line(msgspec.Struct, frozen=True, gc=False):
     discount: float | None
 
 
-class Money(msgspec.Struct, frozen=True, gc=False):
+class Money(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a call says of money and goods, as the client writes it; None where it says nothing.
 
     Args:
@@ -64,7 +64,7 @@ CONTEXT = (*_BEFORE, *PAGE, *_AFTER)
 NO_PAGE: tuple[str | None, ...] = (None, None, None, None)
 
 
-class Call(msgspec.Struct, frozen=True, gc=False):
+class Call(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One call.
 
     Args:
