@@ -20,15 +20,18 @@ from jingzhe.app.collecting import open_inbox
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.importing import KIND as IMPORTS
 from jingzhe.collect.received import Received, unpacked
+from jingzhe.collect.sealed_properties import opened
 from jingzhe.collect.wire import segment, sensors
 from jingzhe.consent import subjects, suppressions, words
 from jingzhe.consent.addresses import salt_of
 from jingzhe.consent.subjects import Finder, Subject, row_names
 from jingzhe.core.errors import NoDataError
+from jingzhe.core.sealing import Sealer
 from jingzhe.identity import people as identity
 from jingzhe.identity.keyring import has_keys_of
 from jingzhe.identity.keys import KINDS, Key, base_kind
 from jingzhe.identity.rules import load_rules
+from jingzhe.measure.holdout import assignments_of
 from jingzhe.store.lake.person_rows import known_as, refused_rows, rows_of
 from jingzhe.store.state.access_tables import audit as trail
 from jingzhe.store.state.collect_tables import quarantined_event
@@ -47,12 +50,14 @@ class Holdings:
         made_at: when it was put together.
         tables: rows of the lake by table.
         state: what the state store holds, by subject, in JSON's terms.
+        closed: values of their events that are sealed and do not open: their key is gone, or a client made them up.
     """
 
     subject: Subject
     made_at: datetime
     tables: Mapping[str, pa.Table]
     state: Mapping[str, list[dict[str, Any]]]
+    closed: int = 0
 
 
 def find_person(workspace: Workspace, value: str, kind: str = "") -> int:
@@ -141,6 +146,7 @@ def holdings(workspace: Workspace, person_id: int) -> Holdings:
     subject = subject_of(workspace, person_id)
     finder = finder_of(workspace, subject)
     tables = rows_of(warehouse, subject.people)
+    closed = _open(tables, state.sealer)
     refused = refused_of(workspace, finder)
     if refused:
         tables["quarantine"] = pa.Table.from_pylist(refused)
@@ -149,11 +155,25 @@ def holdings(workspace: Workspace, person_id: int) -> Holdings:
         "joins": _joins(workspace, subject),
         "consents": [asdict(one) for one in words.words_of(state, person_id)],
         "suppressions": [asdict(one) for one in suppressions.suppressions_of(state, person_id)],
+        "assignments": [asdict(one) for one in assignments_of(state, person_id)],
         "quarantined_events": _quarantined(workspace, finder),
         "waiting_events": _waiting(workspace, finder),
         "audit": _audit(workspace, subject.people),
     }
-    return Holdings(subject, now, tables, held)
+    return Holdings(subject, now, tables, held, closed)
+
+
+def _open(tables: dict[str, pa.Table], sealer: Sealer | None) -> int:
+    """Opens what is sealed within events; returns how many values do not open."""
+    rows = tables.get("event_details")
+    if rows is None:
+        return 0
+    texts = zip(rows["properties"].to_pylist(), rows["event_id"].to_pylist(), strict=True)
+    found = [None if text is None else opened(sealer, text, number) for text, number in texts]
+    place = rows.column_names.index("properties")
+    values = pa.array([None if one is None else one.text for one in found], rows.field(place).type)
+    tables["event_details"] = rows.set_column(place, rows.field(place), values)
+    return sum(one.closed for one in found if one is not None)
 
 
 def _in_graph(workspace: Workspace, subject: Subject) -> bool:
@@ -211,6 +231,7 @@ def write_export(held: Holdings, path: Path) -> None:
         "person_id": held.subject.person_id,
         "also_known_as": [number for number in held.subject.people if number != held.subject.person_id],
         "made_at": held.made_at,
+        "values_that_do_not_open": held.closed,
         **held.state,
         **{name: table.to_pylist() for name, table in held.tables.items()},
     }

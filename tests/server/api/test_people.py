@@ -7,10 +7,12 @@ from collections import defaultdict
 from datetime import date, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from jingzhe.app import outcome
 from jingzhe.dormancy.columns import SCORES
+from jingzhe.measure.holdout import assign, make
 from jingzhe.profile.columns import PEOPLE
 from jingzhe.store.query import one
 from tests.server.api.client import V1, Client
@@ -170,3 +172,15 @@ def test_a_job_that_cannot_be_done_says_why(empty: Site) -> None:
     assert (job["status"], job["problem"]["code"]) == ("failed", "no-data")
     for path in ("/states", "/dormant", "/backtest", "/report", "/people/1"):
         assert client.get(path).status_code == 404
+
+
+def test_what_somebody_was_assigned_in_an_experiment_is_shown_since_then(site: Site) -> None:
+    client, workspace = site.signed_in("operator"), site.workspace
+    state, clock = workspace.warehouse.state, workspace.warehouse.clock
+    person = workspace.people()["person_id"][0].as_py()
+    make(state, "spring", 1.0, clock=clock, actor="account:a")
+    assign(state, "spring", pa.array([person]), clock=clock)
+    [shown] = client.get(f"/people/{person}").json()["assignments"]
+    assert (shown["experiment"], shown["control"], shown["mixed"]) == ("spring", True, False)
+    before = clock.now().date() - timedelta(days=60)
+    assert client.get(f"/people/{person}", as_of=before.isoformat()).json()["assignments"] == []

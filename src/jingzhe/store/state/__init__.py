@@ -11,6 +11,7 @@ from jingzhe.store.state import (
     consent_tables,
     identity_tables,
     links_tables,
+    measure_tables,
     outgoing_tables,
 )
 from jingzhe.store.state.leases import Lease
@@ -27,5 +28,6 @@ __all__ = [
     "consent_tables",
     "identity_tables",
     "links_tables",
+    "measure_tables",
     "outgoing_tables",
 ]

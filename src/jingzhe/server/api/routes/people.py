@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from jingzhe.access.errors import RefusedValueError
 from jingzhe.access.permissions import PEOPLE_FIND, PEOPLE_READ
 from jingzhe.core.errors import NoDataError
 from jingzhe.dormancy.columns import SCORES
+from jingzhe.measure.holdout import assignments_of
 from jingzhe.profile.columns import PEOPLE
 from jingzhe.server.api.declaring import Routes
 from jingzhe.server.api.models import PersonId, Shown, row_model
@@ -38,6 +40,15 @@ class Identity(Shown):
     value: str
 
 
+class AssignmentShown(Shown):
+    """What the person was assigned in an experiment, before anything was sent."""
+
+    experiment: str
+    control: bool = Field(description="true: held out")
+    assigned_at: datetime
+    mixed: bool = Field(description="true: ids that are one person now had been assigned different things")
+
+
 PersonShown: Any = create_model(
     "PersonShown",
     __base__=Shown,
@@ -51,6 +62,7 @@ PersonShown: Any = create_model(
     consents=(list[Standing], Field(default=[], description="what may be sent, of all that was ever named")),
     suppressions=(list[SuppressionShown], Field(default=[], description="what stops them, lifted ones too; today's")),
     personalisation=(bool, Field(default=True, description="false: no automated decisions about them")),
+    assignments=(list[AssignmentShown], Field(default=[], description="in experiments")),
 )
 Event: Any = create_model(
     "Event",
@@ -118,7 +130,13 @@ def get_person(
         profile=Profile.model_validate(found.profile),
         scores=None if found.scores is None else Scores.model_validate(found.scores), consents=said.standing,
         suppressions=suppressions_of(served, person_id), personalisation=said.personalisation,
+        assignments=_assignments(served, person_id, end),
     )  # fmt: skip
+
+
+def _assignments(served: Served, person_id: int, until: datetime | None) -> list[AssignmentShown]:
+    found = assignments_of(served.workspace.warehouse.state, person_id)
+    return [AssignmentShown(**asdict(one)) for one in found if until is None or one.assigned_at <= until]
 
 
 @routes.add(
