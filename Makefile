@@ -10,7 +10,7 @@ SPARK := $(VENV)/.spark
 # A process has one Spark: these hold one as long as they run, each in a process of its own.
 OWN_SPARK := tests/engines/test_catalogue.py tests/engines/test_pipeline.py
 
-.PHONY: demo test engines check lint types contracts fast bench bench-scale bench-collect faults lock clean help
+.PHONY: demo test slow engines check lint types contracts bench bench-scale bench-collect faults lock clean help
 
 help: ## Says what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -33,14 +33,17 @@ $(SPARK): requirements-spark.lock $(DEV)
 demo: $(READY) ## A year of a grocer: who went quiet, who is about to; writes a report and a list
 	$(BIN)/jingzhe demo
 
-test: $(DEV) ## All tests but the longest (make faults) and those on Spark (make engines)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not spark" --ignore=tests/faults
+test: $(DEV) ## The quick tests, 12 minutes; the others are make slow, make engines and make faults
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not browser and not spark"
+
+slow: $(DEV) ## In a real browser, on large data, killed in the middle: 15 minutes
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "(slow or browser) and not spark" --ignore=tests/faults
 
 engines: $(SPARK) ## Every query and the whole pipeline on DuckDB and on Spark: local, a cluster, Spark Connect; 15 minutes
 	$(BIN)/python -m pytest tests/store/engine tests/engines -m spark $(patsubst %,--ignore=%,$(OWN_SPARK))
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(OWN_SPARK)
 
-check: $(DEV) lint types contracts fast ## Everything that is quick, cheapest first
+check: $(DEV) lint types contracts ## Style, types and imports
 
 lint: $(DEV) ## Style
 	$(BIN)/ruff check .
@@ -51,9 +54,6 @@ types: $(DEV) ## Types
 
 contracts: $(DEV) ## Imports go one way
 	$(BIN)/lint-imports
-
-fast: $(DEV) ## The quick tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not browser and not spark"
 
 bench: $(DEV) ## Speed, as ratios against named peers in one run; prints JSON lines
 	$(BIN)/python -m bench
