@@ -42,10 +42,12 @@ from jingzhe.app.workspace import open_workspace
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import SystemClock
 from jingzhe.core.log import log_to_stderr
+from jingzhe.core.settings import load
 from jingzhe.server.admission import Limits
 from jingzhe.server.serving import Listen, collector, serve
 from jingzhe.store.state import State
 from jingzhe.store.state.inbox import Inbox
+from jingzhe.store.state.seal_record import seal_with
 from jingzhe.worker.loop import Worker
 
 REACH = {"single_per_second": 4000, "single_p99_ms": 50, "batch_events_per_second": 30_000, "ratio": 0.6}
@@ -57,7 +59,7 @@ def collect(home: Path, port: int) -> None:
     clock = SystemClock()
     with (
         State.open(f"sqlite:///{home / 'state.db'}", clock=clock) as state,
-        Inbox.open(f"sqlite:///{home / 'state-inbox.db'}") as inbox,
+        Inbox.open(f"sqlite:///{home / 'state-inbox.db'}", seal_with(state, load(home).key_file)) as inbox,
     ):
         serve(collector(state, inbox, clock=clock, limits=_UNLIMITED), Listen(port=port))
 
@@ -324,15 +326,17 @@ class Asking:
 
 
 @contextmanager
-def served(bench: Bench, home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs ``jingzhe serve`` as people do: API, collector and worker."""
+def served(bench: Bench, home: Path, role: str = "all") -> Iterator[subprocess.Popen[bytes]]:
+    """Runs ``jingzhe serve`` as people do: API, collector and worker, or one of them."""
     bench.port += 1
-    command = [sys.executable, "-m", "jingzhe.cli.main", "serve", "--home", str(home), "--port", str(bench.port)]
+    command = [sys.executable, "-m", "jingzhe.cli.main", "serve", "--home", str(home), "--port", str(bench.port),
+               "--role", role]  # fmt: skip
     environment = {**os.environ, "JINGZHE_COLLECT_FREE_MB": "0"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
-            bench.await_answer("/health")
-            bench.await_answer("/api/v1/openapi.json")
+            bench.await_answer("/healthz")
+            if role != "collect":
+                bench.await_answer("/api/v1/openapi.json")
             yield process
         finally:
             process.terminate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from jingzhe.app.workspace import Workspace
 
 _BACKLOG = 4096
+_TURN_SECONDS = 0.0005
 _ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - names them, to say them otherwise
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
@@ -191,6 +193,8 @@ def serve(app: ASGIApp, listen: Listen) -> None:
     Raises:
         StateError: the address is taken, or the app could not start.
     """
+    # Answers of the API are put together in threads; taking an event must not wait five milliseconds for each of them.
+    sys.setswitchinterval(_TURN_SECONDS)
     uvloop.run(_serve(app, listen))
 
 
