@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jingzhe.core.errors import IdentityError, SettingError
-from jingzhe.identity import working
+from jingzhe.identity import known, working
 from jingzhe.identity.checking import differences
 from jingzhe.identity.keys import Kind
 from jingzhe.identity.numbering import numbered
 from jingzhe.identity.overrides import touched
 from jingzhe.identity.rules import Rules
-from jingzhe.store.state import State
+from jingzhe.store.state import State, bulk
+from jingzhe.store.state.identity_tables import identity_override
 from tests.identity.conftest import Fresh
 from tests.identity.stories import dump, groups, tell, tell_cut, who
 
@@ -165,6 +167,21 @@ def test_an_unknown_kind_changes_nothing(state: State) -> None:
     with pytest.raises(SettingError, match="fax"):
         tell(state, ["login=A fax=1"])
     assert dump(state) == before
+
+
+@pytest.mark.parametrize("nearly_all", [0, 10_000])
+def test_who_stands_for_whom_is_looked_up_or_read_through(
+    state: State, monkeypatch: pytest.MonkeyPatch, nearly_all: int
+) -> None:
+    monkeypatch.setattr(known, "_NEARLY_ALL", nearly_all)
+    moved = {2: 1, 5: 3, 9: 3, 70: 1}
+    with state.writing() as connection:
+        assert known.now_of(connection, np.array([4, 2, 4])).tolist() == [4, 2, 4], "nobody stands for anybody"
+        rows = [(old, new, 0) for old, new in moved.items()]
+        bulk.insert(connection, identity_override, ("old_person", "new_person", "moved_us"), rows)
+        for asked in ([70, 5, 4, 5, 0, 900], [900, 71], [3], [2], []):
+            now = known.now_of(connection, np.array(asked, np.int64))
+            assert now.tolist() == [moved.get(person, person) for person in asked]
 
 
 def test_people_of_touched_rows_are_told(state: State) -> None:

@@ -10,9 +10,10 @@ from jingzhe.identity import queries
 from jingzhe.identity.components import components
 from jingzhe.identity.evidence import OUTCOMES, all_edges
 from jingzhe.identity.keyring import all_keys
-from jingzhe.identity.known import Numbers, distinct, now_of
+from jingzhe.identity.known import Numbers, now_of
 from jingzhe.identity.rules import Rules, load_rules
 from jingzhe.store.state import State, bulk, words
+from jingzhe.store.state.ordering import distinct
 
 
 def recomputed(state: State, *, rules: Rules | None = None) -> pa.Table:

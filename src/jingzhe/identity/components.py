@@ -15,9 +15,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from jingzhe.identity.evidence import OUTCOMES
-from jingzhe.identity.known import FRESH, Known, Numbers, distinct, pair_of
+from jingzhe.identity.known import FRESH, Known, Numbers, first_shown, pair_of
 from jingzhe.identity.noting import Noted
 from jingzhe.identity.walking import FirstName
+from jingzhe.store.state.ordering import among, distinct, numbered_places
 
 
 def components(nodes: int, a: Numbers, b: Numbers) -> Numbers:
@@ -68,12 +69,12 @@ def pairs_of(matrix: Numbers) -> Pairs:
 def plain(known: Known, pairs: Pairs) -> NDArray[np.bool_]:
     """Tells which observations no rule can touch: nothing that they are connected with follows, is shared or full."""
     count = len(known.ids)
-    people, place = np.unique(known.root[known.root > 0], return_inverse=True)
     held = np.flatnonzero(known.root > 0)
+    people, _, place = numbered_places(known.root[held])
     label = components(count + len(people), np.concatenate([pairs.a, held]), np.concatenate([pairs.b, count + place]))
     touchy = ~known.strong | known.shared
     if known.after.any():
-        _, once = np.unique(pair_of(pairs.a, pairs.b), return_index=True)
+        once = first_shown(pairs.a, pairs.b)
         met = np.bincount(pairs.a[once], minlength=count) + np.bincount(pairs.b[once], minlength=count)
         touchy |= (known.after > 0) & (known.partners + met > known.after)
     if known.blocked:
@@ -111,6 +112,7 @@ class Settled:
 
     Args:
         homes: person under whom each observation's facts are filed.
+        roots: who that was before this batch's merges.
         edges: pairs to note.
         moved: people who were taken over, in order, and who stands for them now, in two columns.
         founded: new people, in order.
@@ -119,6 +121,7 @@ class Settled:
     """
 
     homes: Numbers
+    roots: Numbers
     edges: Noted
     moved: Numbers
     founded: Numbers
@@ -150,26 +153,20 @@ def settle(known: Known, matrix: Numbers, rows: Numbers, first_name: FirstName) 
     known.person[new], known.root[new] = known.person[lead[new]], known.root[lead[new]]
 
     inside = pair_of(new[joined], through[joined])
-    shown, once = np.unique(pair_of(pairs.a, pairs.b), return_index=True)
-    unseen = ~_among(shown, known.pairs)
+    once = first_shown(pairs.a, pairs.b)
+    shown = pair_of(pairs.a[once], pairs.b[once])
+    unseen = ~among(shown, known.pairs)
     partners = np.sort(once[unseen])
-    later = np.sort(once[unseen & ~_among(shown, np.sort(inside))])
+    later = np.sort(once[unseen & ~among(shown, np.sort(inside))])
     changed = _count_partners(known, pairs, partners, new)
     edges, moved = _unite(known, pairs.a[later], pairs.b[later], rows[pairs.row[later]])
-    homes = known.person[pairs.anchor]
+    homes, roots = known.person[pairs.anchor], known.root[pairs.anchor]
     last = np.zeros(len(known.ids), np.int64)
     last[pairs.a[partners]] = rows[pairs.row[partners]]
     np.maximum.at(last, pairs.b[partners], rows[pairs.row[partners]])
-    return Settled(homes, edges, moved, known.person[founders], (new, rows[first[new]]), (changed, last[changed]))
-
-
-def _among(numbers: Numbers, ordered: Numbers) -> NDArray[np.bool_]:
-    """Tells which numbers stand in ``ordered``."""
-    if not len(ordered):
-        return np.zeros(len(numbers), bool)
-    place = np.minimum(np.searchsorted(ordered, numbers), len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[place] == numbers
-    return found
+    return Settled(
+        homes, roots, edges, moved, known.person[founders], (new, rows[first[new]]), (changed, last[changed])
+    )  # fmt: skip
 
 
 def _first_met(matrix: Numbers, keys: int) -> Numbers:
@@ -212,9 +209,10 @@ def _unite(known: Known, a: Numbers, b: Numbers, rows: Numbers) -> tuple[Noted, 
     root_a, root_b = known.root[a], known.root[b]
     apart = np.flatnonzero(root_a != root_b)
     # By place in the order of their numbers, so that the older person is the smaller place.
-    people, place = np.unique(np.concatenate([root_a[apart], root_b[apart]]), return_inverse=True)
+    people, _, place = numbered_places(np.concatenate([root_a[apart], root_b[apart]]))
     above = list(range(len(people)))
-    merged: list[tuple[int, int, int]] = []
+    # One list of numbers: Python's collector walks through a tuple for each merge again and again.
+    merged: list[int] = []
     for number, first, second in zip(apart.tolist(), *place.reshape(2, -1).tolist(), strict=True):
         one, other = first, second
         while (further := above[one]) != one:
@@ -223,10 +221,10 @@ def _unite(known: Known, a: Numbers, b: Numbers, rows: Numbers) -> tuple[Noted, 
             above[other] = other = above[further]
         if one < other:
             above[other] = one
-            merged.append((number, one, other))
+            merged += (number, one, other)
         elif other < one:
             above[one] = other
-            merged.append((number, other, one))
+            merged += (number, other, one)
     at, kept, gone = np.array(merged, np.int64).reshape(-1, 3).T
     outcome, keeping, losing = np.zeros((3, len(a)), np.int64)
     outcome[at], keeping[at], losing[at] = OUTCOMES.index("merged"), people[kept], people[gone]

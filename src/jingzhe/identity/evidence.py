@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.store.state import packed, words
+from jingzhe.store.state.ordering import among
 from jingzhe.store.state.packed import Rows, Shelf
 
 Numbers = NDArray[np.int64]
@@ -106,9 +107,10 @@ def seen_before(connection: Connection, person: Numbers, a: Numbers, b: Numbers)
     near = np.flatnonzero(asked[stored & (len(asked) - 1)])
     if not len(near):
         return np.zeros(len(a), bool)
-    records, stored = records[near], stored[near]
+    records, stored = records.take(near), stored[near]
     order = np.argsort(stored)
-    place = order[np.minimum(np.searchsorted(stored, wanted, sorter=order), len(order) - 1)]
+    ordered = stored[order]
+    place = order[np.minimum(np.searchsorted(ordered, wanted), len(order) - 1)]
     alike = stored[place] == wanted
     found: NDArray[np.bool_] = alike & (records["key"][place] == person)
     found &= (records["a"][place] == a) & (records["b"][place] == b)
@@ -160,7 +162,7 @@ def forget_edges(connection: Connection, ids: Numbers) -> int:
     """
 
     def theirs(records: packed.Records) -> NDArray[np.bool_]:
-        return packed.among(records["a"], ids) | packed.among(records["b"], ids)
+        return among(records["a"], ids) | among(records["b"], ids)
 
     records = all_edges(connection).records
     found = records[theirs(records)]

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from jingzhe.identity.evidence import forget_edges
 from jingzhe.store.state import bulk, packed, words
+from jingzhe.store.state.ordering import among, distinct, order_of
 from jingzhe.store.state.packed import Rows, Shelf
 
 Numbers = NDArray[np.int64]
@@ -127,8 +128,8 @@ def change_keys(connection: Connection, keys: ChangedKeys) -> None:
     """
     rows = packed.read(connection, KEYS, keys.ids)
     records = rows.records
-    order = np.argsort(keys.ids)
-    place = order[np.searchsorted(keys.ids, records["key"], sorter=order)]
+    order = order_of(keys.ids)
+    place = order[np.searchsorted(keys.ids[order], records["key"])]
     moved = records["person"] != keys.person[place]
     records["person"], records["joined"] = keys.person[place], keys.joined[place]
     records["partners"], records["shared"] = keys.partners[place], keys.shared_us[place]
@@ -151,7 +152,7 @@ def keys_of_people(connection: Connection, people: Numbers, *, texts: int = 2) -
     """Returns the keys that are filed under some people."""
     owned = packed.read(connection, OWNED, people)
     rows = packed.read(connection, KEYS, np.ascontiguousarray(owned.records["number"]), texts=texts)
-    return rows.take(np.flatnonzero(packed.among(rows.records["person"], np.unique(people))))
+    return rows.take(np.flatnonzero(among(rows.records["person"], distinct(people))))
 
 
 def has_keys_of(connection: Connection, people: Iterable[int]) -> bool:
@@ -193,14 +194,14 @@ def forget_keys(connection: Connection, people: Iterable[int], ids: Iterable[int
     numbers = np.array(sorted(set(ids)), np.int64)
     pairs = forget_edges(connection, numbers)
     everything = all_keys(connection).records
-    led = everything[packed.among(everything["joined"], numbers) & ~packed.among(everything["key"], numbers)]
+    led = everything[among(everything["joined"], numbers) & ~among(everything["key"], numbers)]
     columns = (led[name].astype(np.int64) for name in ("key", "person", "partners", "shared"))
     key, person, partners, shared = columns
     change_keys(connection, ChangedKeys(key, person, np.zeros(len(key), np.int64), partners, shared))
     gone = len(packed.read(connection, KEYS, numbers, texts=0).records)
     packed.blank(connection, KEYS, numbers)
     owners = np.array(sorted(set(people)), np.int64)
-    packed.blank(connection, OWNED, owners, lambda rows: packed.among(rows["number"], numbers))
+    packed.blank(connection, OWNED, owners, lambda rows: among(rows["number"], numbers))
     return gone, pairs
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +16,14 @@ from jingzhe.identity.keyring import keys_at, keys_of_people
 from jingzhe.identity.observations import Coded
 from jingzhe.identity.rules import Rules
 from jingzhe.store.state import bulk, packed, words
+from jingzhe.store.state.ordering import among, distinct, first_places, numbered_places, order_of
 
 FRESH = -1
 PROBES = 64
 """How far behind its own number a key may stand that met another key there."""
+
+_NEARLY_ALL = 3
+"""Of so many people one is asked for: then all of them are read through more quickly than these are looked up."""
 
 Numbers = NDArray[np.int64]
 
@@ -74,6 +77,13 @@ def pair_of(a: Numbers, b: Numbers) -> Numbers:
     return pairs
 
 
+def first_shown(a: Numbers, b: Numbers) -> Numbers:
+    """Returns the first place of each distinct pair of codes, whichever comes first; in the order of the pairs."""
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    # No more bits than the codes need, so that a pair and its place fit into one number.
+    return first_places((low << int(high.max(initial=0)).bit_length()) | high)
+
+
 def read_known(connection: Connection, coded: Coded, rules: Rules) -> Known:
     """Returns what is known of the keys of a batch.
 
@@ -100,13 +110,6 @@ def read_known(connection: Connection, coded: Coded, rules: Rules) -> Known:
     if any(kind.merges and kind.single for kind in rules.kinds.values()):
         _read_counts(connection, coded, known, rules)
     return known
-
-
-def distinct(numbers: Numbers) -> Numbers:
-    """Returns the distinct numbers in order; several times as fast as NumPy's own way, which hashes."""
-    ordered = np.sort(numbers)
-    kept: Numbers = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
-    return kept
 
 
 def _read_keys(connection: Connection, coded: Coded, known: Known) -> None:
@@ -138,17 +141,35 @@ def _note(connection: Connection, known: Known, code: Numbers, records: packed.R
 
 def now_of(connection: Connection, people: Numbers) -> Numbers:
     """Returns who people are now; numbers that are nobody's stay."""
-    once, places = np.unique(people, return_inverse=True)
+    once, _, places = numbered_places(people)
     newest = bulk.select(connection, queries.NEWEST_MOVED)[0][0] or 0
     asked = once[: np.searchsorted(once, newest, "right")]
     if not len(asked):
         return people
-    rows = chain.from_iterable(bulk.select(connection, queries.NOW, asked.tolist()))
-    moved = np.fromiter(rows, np.int64).reshape(-1, 2)
+    old, new = _moved(connection, asked, newest)
+    met = among(asked, old)
     now = once.copy()
-    now[np.searchsorted(once, moved[:, 0])] = moved[:, 1]
+    now[: len(asked)][met] = new[np.searchsorted(old, asked[met])]
     found: Numbers = now[places]
     return found
+
+
+def _moved(connection: Connection, asked: Numbers, newest: int) -> tuple[Numbers, Numbers]:
+    """Returns the people for whom others stand, in order, and who does; of those asked for, or of some more.
+
+    Args:
+        connection: a transaction.
+        asked: people, in order.
+        newest: the highest number of anybody for whom another stands.
+    """
+    lowest = int(asked[0])
+    columns = ("o.old_person", "o.new_person")
+    if newest - lowest < _NEARLY_ALL * len(asked):
+        old, new = bulk.columns(connection, columns, queries.MOVED_BETWEEN, low=lowest, high=newest)
+    else:
+        old, new = bulk.columns(connection, columns, queries.MOVED, asked.tolist())
+    order = order_of(old)
+    return old[order], new[order]
 
 
 def _probe(connection: Connection, coded: Coded, known: Known, odd: list[int]) -> None:
@@ -193,8 +214,9 @@ def _read_pairs(connection: Connection, matrix: Numbers, known: Known, strength:
             a, b = matrix[:, first], matrix[:, second]
             both = (a >= 0) & (b >= 0) & (a != b)
             both[both] = (known.person[a[both]] >= 0) & (known.person[b[both]] >= 0)
-            _, once = np.unique(pair_of(a[both], b[both]), return_index=True)
-            a, b = a[both][once], b[both][once]
+            a, b = a[both], b[both]
+            once = first_shown(a, b)
+            a, b = a[once], b[once]
             # A join with a new joining key stands in the key's own row.
             inside = known.strong[a] & (
                 (known.strong[b] & (known.joined[b] == known.ids[a])) | (known.joined[a] == known.ids[b])
@@ -216,11 +238,12 @@ def _read_pairs(connection: Connection, matrix: Numbers, known: Known, strength:
 def _read_refusals(connection: Connection, known: Known) -> None:
     """Reads what may not join: pairs of keys whose join was undone, and people kept apart by hand."""
     rows = np.array(_blocked(connection, known.ids), np.int64).reshape(-1, 2)
-    order = np.argsort(known.ids)
-    ids = known.ids[order]
-    here = rows[packed.among(rows[:, 0], ids) & packed.among(rows[:, 1], ids)]
-    codes = order[np.searchsorted(ids, here)]
-    known.blocked.update(pair_of(codes[:, 0], codes[:, 1]).tolist())
+    if len(rows):
+        order = order_of(known.ids)
+        ids = known.ids[order]
+        here = rows[among(rows[:, 0], ids) & among(rows[:, 1], ids)]
+        codes = order[np.searchsorted(ids, here)]
+        known.blocked.update(pair_of(codes[:, 0], codes[:, 1]).tolist())
     for a, b in bulk.select(connection, queries.NEVER):
         known.never.setdefault(a, set()).add(b)
         known.never.setdefault(b, set()).add(a)

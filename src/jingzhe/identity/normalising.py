@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from jingzhe.identity.keys import BETWEEN, NORMALISERS, is_junk
 
-_NOUGHTS = r"^[0\-:._ ]*$"
+_NOUGHTS = f"0{BETWEEN}"
 
 
 def written_all(normaliser: str, values: pa.Array, region: str) -> pa.Array:
@@ -31,7 +31,7 @@ def junk_of(values: pa.Array, never: frozenset[str]) -> NDArray[np.bool_]:
     """Returns which values stand for none: as :func:`jingzhe.identity.keys.is_junk` says, and nulls."""
     folded = pc.utf8_lower(values)
     listed = pc.is_in(folded, pa.array(sorted(never), pa.string()))
-    noughts = pc.match_substring_regex(folded, _NOUGHTS)
+    noughts = pc.equal(pc.binary_length(pc.utf8_trim(folded, characters=_NOUGHTS)), 0)
     junk = pc.or_(pc.or_(listed, noughts).fill_null(True), pc.is_null(values)).to_numpy(zero_copy_only=False)
     found: NDArray[np.bool_] = np.array(junk, bool)
     # One sign over and over cannot be said as a pattern; few end with the sign that they begin with.

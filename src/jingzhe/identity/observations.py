@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from jingzhe.identity.keys import Key, hidden
 from jingzhe.identity.normalising import junk_of, written_all
 from jingzhe.identity.numbering import numbered
 from jingzhe.identity.rules import Rules
+from jingzhe.store.state.ordering import numbered_places
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Coded:
         natural: number that each key was given by itself; not ``ids`` where another key has it.
         matrix: codes of each observation's keys, one column per column of keys, the strongest first; -1 for none.
         junk: how many values joined nobody because they stand for none.
+        unusable: the same by kind.
     """
 
     names: list[str]
@@ -106,6 +109,7 @@ class Coded:
     natural: NDArray[np.int64]
     matrix: NDArray[np.int64]
     junk: int = 0
+    unusable: Mapping[str, int] = field(default_factory=dict)
 
 
 class Coder:
@@ -129,7 +133,7 @@ class Coder:
         called = [KeyColumn(self._rules.called(column.kind), column.values) for column in observations.columns]
         order = sorted(called, key=lambda column: self._rank(column.kind))
         names = list(dict.fromkeys(column.kind for column in order))
-        numbers, texts, kinds, places, junk = [], [], [], [], 0
+        numbers, texts, kinds, places, unusable = [], [], [], [], Counter[str]()
         met = 0
         for column in order:
             raw = column.values if isinstance(column.values, pa.Array) else pa.array(column.values, pa.string())
@@ -138,22 +142,23 @@ class Coder:
             position = np.full(len(usable) + 1, -1, np.int64)
             position[:-1][usable] = met + np.arange(len(stored))
             found = position[encoded.indices.fill_null(len(usable)).to_numpy(zero_copy_only=False)]
-            junk += int((found < 0).sum()) - raw.null_count
+            unusable[column.kind] += int((found < 0).sum()) - raw.null_count
             numbers.append(numbered(stored, self._salt + column.kind.encode()))
             texts.append(stored)
             kinds.append(np.full(len(stored), names.index(column.kind), np.int64))
             places.append(found)
             met += len(stored)
+        junk = unusable.total()
         matrix = np.stack(places, axis=1) if places else np.full((len(observations), 0), -1, np.int64)
         if not met:
             # No column is left, so that nobody looks a key up among none.
             empty, matrix = np.empty(0, np.int64), matrix[:, :0]
-            return Coded(names, empty, pa.array([], pa.string()), empty, empty, matrix, junk)
+            return Coded(names, empty, pa.array([], pa.string()), empty, empty, matrix, junk, unusable)
         natural = np.concatenate(numbers)
         ids, first, code = _distinct(natural, kind_of := np.concatenate(kinds), values := pa.concat_arrays(texts))
         return Coded(
             names, kind_of[first], values.take(pa.array(first)), ids, natural[first],
-            np.where(matrix >= 0, code[matrix], -1), junk,
+            np.where(matrix >= 0, code[matrix], -1), junk, unusable,
         )  # fmt: skip
 
     def stored(self, key: Key) -> tuple[str, int] | None:
@@ -187,7 +192,7 @@ def _distinct(
     Two keys of one number are told apart by kind and value; the second takes the next number.
     """
     while True:
-        ids, first, code = np.unique(numbers, return_index=True, return_inverse=True)
+        ids, first, code = numbered_places(numbers)
         again = np.ones(len(numbers), bool)
         again[first] = False
         later = np.flatnonzero(again)

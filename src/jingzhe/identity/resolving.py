@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import sqlalchemy as sa
@@ -41,6 +42,7 @@ class Resolved:
         merges: how many people were taken over by another.
         junk: how many values stood for none.
         replayed: True where the batch had been resolved before.
+        unusable: values that stood for none, by kind as it is stored; not known of a batch resolved before.
     """
 
     homes: NDArray[np.int64]
@@ -50,6 +52,7 @@ class Resolved:
     merges: int = 0
     junk: int = 0
     replayed: bool = False
+    unusable: Mapping[str, int] = field(default_factory=dict)
 
 
 def take_turn(connection: Connection) -> None:
@@ -113,7 +116,10 @@ def resolve(
             "content": content, "homes": zlib.compress(done.homes.tobytes(), 1),
         }  # fmt: skip
         connection.execute(sa.insert(tables.identity_batch).values(row))
-    return Resolved(done.homes, done.people, change, done.last_person - last_person, len(done.moved), coded.junk)
+    return Resolved(
+        done.homes, done.people, change, done.last_person - last_person, len(done.moved), coded.junk,
+        unusable=coded.unusable,
+    )  # fmt: skip
 
 
 def _content(coded: Coded) -> str:

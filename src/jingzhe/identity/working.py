@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jingzhe.identity.components import pairs_of, plain, settle
-from jingzhe.identity.known import Known, Numbers, distinct
+from jingzhe.identity.known import Known, Numbers
 from jingzhe.identity.noting import Noted
 from jingzhe.identity.walking import FirstName, Graph, Walk
+from jingzhe.store.state.ordering import distinct, first_places, order_of
 
 
 @dataclass
@@ -55,22 +56,23 @@ def work(known: Known, matrix: Numbers, last_person: int, *, one_by_one: bool = 
     """
     first_name = FirstName(last_person + 1, matrix.shape[1] + 1)
     is_plain = np.zeros(len(matrix), bool) if one_by_one else plain(known, pairs_of(matrix))
-    before = _standing(known)
-    rows = np.flatnonzero(is_plain)
+    rows, slow = np.flatnonzero(is_plain), np.flatnonzero(~is_plain)
+    before = _standing(known, len(slow) > 0)
     quick = settle(known, matrix[rows], rows, first_name)
-    homes = np.empty(len(matrix), np.int64)
-    homes[rows] = quick.homes
-    walk, moved = _walk(known, matrix, np.flatnonzero(~is_plain), homes, first_name)
+    homes, people = np.empty((2, len(matrix)), np.int64)
+    homes[rows], people[rows] = quick.homes, quick.roots
+    walk, moved = _walk(known, matrix, slow, homes, first_name)
+    people[slow] = _mapped(homes[slow], before)
     called = _Names(last_person, np.concatenate([quick.founded, np.array(walk.founded, np.int64)]))
     known.person[:] = called.of(known.person)
     edges = called.in_edges(quick.edges.and_then(Noted.of(walk.edges)))
-    homes = called.of(homes)
+    homes, people = called.of(homes), called.of(people)
     moved = called.of(np.concatenate([quick.moved, moved]))
-    moved = moved[np.argsort(moved[:, 0])]
+    moved = moved.take(order_of(moved[:, 0]), axis=0)
     anonymous = walk.graph.anonymous
     unnamed = np.sort(called.of(np.array(list(anonymous), np.int64)))
     return Done(
-        homes, _mapped(_mapped(homes, before), moved), edges, moved,
+        homes, _mapped(people, moved), edges, moved,
         _joined(quick.first, walk.first), _joined(quick.changed, walk.changed), walk.crowded,
         sorted(known.anonymous - anonymous), unnamed[unnamed > last_person].tolist(),
         called.last,
@@ -92,11 +94,11 @@ def _walk(known: Known, matrix: Numbers, slow: Numbers, homes: Numbers, first_na
     return walk, np.array(moved, np.int64).reshape(-1, 2)
 
 
-def _standing(known: Known) -> Numbers:
+def _standing(known: Known, wanted: bool) -> Numbers:
     """Returns the people of known keys for whom others stand, in order, and who does, in two columns."""
-    moved = np.flatnonzero(known.person != known.root)
-    people, once = np.unique(known.person[moved], return_index=True)
-    return np.stack([people, known.root[moved][once]], axis=1)
+    moved = np.flatnonzero((known.person != known.root) & wanted)
+    moved = moved[first_places(known.person[moved])]
+    return np.stack([known.person[moved], known.root[moved]], axis=1)
 
 
 def _mapped(people: Numbers, moved: Numbers) -> Numbers:
@@ -119,13 +121,16 @@ class _Names:
 
     def __init__(self, last: int, new: Numbers) -> None:
         self._before = last
-        self._new = distinct(new)
-        self.last = last + len(self._new)
+        ordered = distinct(new)
+        self.last = last + len(ordered)
+        # By name, as a table: there are few names in a batch, and looking one up in order takes many steps.
+        self._final = np.zeros(int(ordered[-1]) - last + 1 if len(ordered) else 1, np.int64)
+        self._final[ordered - last] = np.arange(last + 1, self.last + 1)
 
     def of(self, people: Numbers) -> Numbers:
         """Returns the final numbers of many."""
-        final = self._before + 1 + np.searchsorted(self._new, people)
-        numbers: Numbers = np.where(people > self._before, final, people)
+        is_new = people > self._before
+        numbers: Numbers = np.where(is_new, self._final[np.where(is_new, people - self._before, 0)], people)
         return numbers
 
     def in_edges(self, edges: Noted) -> Noted:

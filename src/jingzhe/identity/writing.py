@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import repeat
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -13,11 +12,12 @@ from sqlalchemy import Connection
 from jingzhe.identity import queries
 from jingzhe.identity.evidence import NewEdges, add_edges
 from jingzhe.identity.keyring import ChangedKeys, NewKeys, add_keys, change_keys
-from jingzhe.identity.known import Known, Numbers, distinct
+from jingzhe.identity.known import Known, Numbers
 from jingzhe.identity.observations import Coded, Observations
 from jingzhe.identity.working import Done
 from jingzhe.store.state import bulk, counting
 from jingzhe.store.state import identity_tables as tables
+from jingzhe.store.state.ordering import distinct
 
 
 class Batch(NamedTuple):
@@ -93,7 +93,8 @@ def move_people(connection: Connection, moved: Numbers, change: Change) -> None:
     if not len(moved):
         return
     when = {"moved_us": round(change.at.timestamp() * 1e6)}
-    bulk.offer(connection, "moved_people", ("old_person", "new_person"), moved.tolist())
+    pairs = zip(moved[:, 0].tolist(), moved[:, 1].tolist(), strict=True)
+    bulk.offer(connection, "moved_people", ("old_person", "new_person"), pairs)
     connection.execute(sa.text(queries.MOVE_PEOPLE), when)
     connection.execute(sa.text(queries.ADD_MOVED), when)
 
@@ -102,4 +103,4 @@ def touch(connection: Connection, change: Change, people: Numbers) -> None:
     """Notes which people readers must look at again."""
     once = distinct(people.ravel()).tolist()
     if once:
-        bulk.insert(connection, tables.identity_touched, ("change", "person_id"), zip(repeat(change.number), once))
+        bulk.execute(connection, queries.TOUCH, once, change=change.number)

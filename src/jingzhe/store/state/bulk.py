@@ -6,10 +6,15 @@ statements on SQLite, ``COPY`` on PostgreSQL. Names of tables and columns come f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
+import msgspec
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 Row = tuple[Any, ...]
@@ -53,17 +58,66 @@ def select(connection: Connection, sql: str, numbers: Sequence[int] = ()) -> lis
             as one value, which is much quicker than a temporary table.
         numbers: 64-bit numbers.
     """
-    values: dict[str, Any] = {}
-    if "{numbers}" in sql and _is_postgres(connection):
+    with _executed(connection, sql, numbers) as cursor:
+        return list(cursor.fetchall())
+
+
+def select_flat(connection: Connection, sql: str, numbers: Sequence[int] = (), **bound: int) -> list[Any]:
+    """Returns the values of a statement's rows, those of one row after those of the other.
+
+    A hundred thousand rows kept as tuples are walked through by Python's collector again and again; values are not.
+
+    Args:
+        connection: a transaction.
+        sql: a SELECT; ``{numbers}`` as in :func:`select`, ``{name}`` stands for a bound number.
+        numbers: 64-bit numbers.
+        bound: 64-bit numbers by name.
+    """
+    with _executed(connection, sql, numbers, bound) as cursor:
+        return list(chain.from_iterable(cursor))
+
+
+def columns(
+    connection: Connection, names: Sequence[str], rest: str, numbers: Sequence[int] = (), **bound: int
+) -> tuple[NDArray[np.int64], ...]:
+    """Returns columns of whole numbers, in no order; the database puts each together, so that no row is an object.
+
+    Args:
+        connection: a transaction.
+        names: of the columns; none of them null.
+        rest: the statement from FROM on; ``{numbers}`` and ``{name}`` as in :func:`select_flat`.
+        numbers: 64-bit numbers.
+        bound: 64-bit numbers by name.
+    """
+    joined = "string_agg(CAST({} AS text), ',')" if _is_postgres(connection) else "group_concat({})"
+    row = select_flat(connection, f"SELECT {', '.join(map(joined.format, names))} {rest}", numbers, **bound)
+    return tuple(np.fromstring(text or "", np.int64, sep=",") for text in row)
+
+
+def execute(connection: Connection, sql: str, numbers: Sequence[int] = (), **bound: int) -> None:
+    """Executes a statement that writes; for the arguments see :func:`select_flat`."""
+    with _executed(connection, sql, numbers, bound):
+        return
+
+
+@contextmanager
+def _executed(
+    connection: Connection, sql: str, numbers: Sequence[int], bound: dict[str, int] | None = None
+) -> Iterator[Any]:
+    values: dict[str, Any] = dict(bound or {})
+    is_postgres = _is_postgres(connection)
+    for name in values:
+        sql = sql.replace(f"{{{name}}}", f"%({name})s" if is_postgres else f":{name}")
+    if "{numbers}" in sql and is_postgres:
         sql = sql.replace("{numbers}", "SELECT unnest(CAST(%(numbers)s AS bigint[])) AS n")
-        values = {"numbers": list(numbers)}
+        values["numbers"] = list(numbers)
     elif "{numbers}" in sql:
         sql = sql.replace("{numbers}", "SELECT value AS n FROM json_each(:numbers)")
-        values = {"numbers": f"[{','.join(map(str, numbers))}]"}
+        values["numbers"] = msgspec.json.encode(list(numbers), enc_hook=int).decode()
     cursor = connection.connection.cursor()
     try:
         cursor.execute(sql, values)
-        return list(cursor.fetchall())
+        yield cursor
     finally:
         cursor.close()
 
