@@ -11,8 +11,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -31,9 +31,10 @@ from jingzhe.identity.rules import load_rules
 from jingzhe.profile import rfm
 from jingzhe.profile.columns import PEOPLE as PEOPLE_TABLE
 from jingzhe.profile.columns import PERSON_DAYS, PROFILES
-from jingzhe.profile.queries import DAYPARTS, all_person_days
+from jingzhe.profile.queries import all_person_days
 from jingzhe.profile.refresh import DOCUMENT as REFRESH
-from jingzhe.store.engine.duck import DuckEngine, DuckSession
+from jingzhe.store.engine.desk import Desk
+from jingzhe.store.engine.duck import DuckEngine
 from jingzhe.store.facts import EVENTS, IDENTITIES, ITEMS, RETRACTIONS
 from jingzhe.store.lake.points import Points
 from jingzhe.store.query import Query, Step
@@ -103,10 +104,10 @@ class People:
         self._pinned: tuple[float, Pinned] | None = None
         self._thresholds: tuple[float, date, rfm.Thresholds] | None = None
         self._held = ExitStack()
-        self._desks: queue.SimpleQueue[DuckSession] = queue.SimpleQueue()
+        self._desks: queue.SimpleQueue[Desk] = queue.SimpleQueue()
         engine = DuckEngine(workspace.warehouse.engine.work_folder, _MEMORY_MB, threads=1)
         for _ in range(_DESKS):
-            self._desks.put(self._held.enter_context(engine.session()))
+            self._desks.put(self._held.enter_context(engine.desk()))
 
     def close(self) -> None:
         """Gives back what is held."""
@@ -236,10 +237,8 @@ class People:
         if not row.num_rows:
             return None
         values = rfm.people_values(self._classes(day), day)
-        with self._desk() as session:
-            # Only what the classes are made of: each further column costs the engine time to plan.
-            session.offer(PROFILES.name, row.select(_CLASSED_BY))
-            classes: dict[str, Any] = session.rows(_NOW, values)[0]
+        # Only what the classes are made of: each further column costs the engine time.
+        classes = self._asked(_NOW, values, {PROFILES.name: row.select(_CLASSED_BY)})[0]
         found: dict[str, Any] = row.to_pylist()[0] | classes
         return {name: found[name] for name in PEOPLE_TABLE.column_names}
 
@@ -263,11 +262,9 @@ class People:
             summed = all_person_days(utc=basis.zone == "UTC", packed=False).steps
             days = (*summed, Step(PERSON_DAYS.name, f"SELECT * EXCLUDE (gone) FROM {summed[-1].name}"))
         steps = (*days, *how.profiles(), *rfm.people_steps("profiled"))
-        with self._desk() as session:
-            for table in (EVENTS if from_facts else PERSON_DAYS, ITEMS):
-                rows = self._rows(pinned, table, people)
-                session.offer(table.name, _under(rows, people[0]))
-            found = session.rows(Query("person_then", steps), values)
+        read = (EVENTS if from_facts else PERSON_DAYS, ITEMS)
+        relations = {table.name: _under(self._rows(pinned, table, people), people[0]) for table in read}
+        found = self._asked(Query("person_then", steps), values, relations)
         return found[0] if found else None
 
     def _classes(self, day: date) -> rfm.Thresholds:
@@ -284,14 +281,14 @@ class People:
             self._thresholds = time.monotonic() + _THRESHOLDS_SECONDS, day, found
             return found
 
-    @contextmanager
-    def _desk(self) -> Iterator[DuckSession]:
-        session = self._desks.get()
+    def _asked(
+        self, query: Query, values: Mapping[str, Any], relations: Mapping[str, pa.Table]
+    ) -> list[dict[str, Any]]:
+        desk = self._desks.get()
         try:
-            yield session
+            return desk.rows(query, values, relations)
         finally:
-            session.drop(*(table.name for table in (PROFILES, PERSON_DAYS, EVENTS, ITEMS)), DAYPARTS.name)
-            self._desks.put(session)
+            self._desks.put(desk)
 
 
 def _under(rows: pa.Table, person_id: int) -> pa.Table:

@@ -14,7 +14,8 @@ from typing import Any
 
 from jingzhe.store.catalogue import identifier
 
-_PARAMETER = re.compile(r"\$([a-z][a-z0-9_]*)")
+PARAMETER = re.compile(r"\$([a-z][a-z0-9_]*)")
+"""How a step names a value."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Query:
 
 def parameters_of(sql: str) -> frozenset[str]:
     """Returns the names bound in ``sql``."""
-    return frozenset(_PARAMETER.findall(sql))
+    return frozenset(PARAMETER.findall(sql))
 
 
 def bound(sql: str, values: Mapping[str, Any]) -> dict[str, Any]:

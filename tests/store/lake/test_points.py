@@ -123,3 +123,35 @@ def test_a_file_that_is_gone_is_an_error_of_the_lake(filled: Warehouse) -> None:
     with pytest.raises(LakeError, match="cannot be read"):
         points.rows(EVENTS, version, [1])
     points.close()
+
+
+def test_files_that_hold_nobody_asked_for_are_looked_into_once(filled: Warehouse) -> None:
+    with filled.writing("facts") as writing:
+        # Bounds that hold everybody, and two people.
+        put(writing, EVENTS, [event(9000, 0, 1), event(9001, PEOPLE - 1, 1)])
+        writing.publish("facts")
+    latest = filled.state.latest()
+    assert latest is not None
+    version, without = latest.tables[EVENTS.name], latest.tables[RETRACTIONS.name]
+    two = next(file for file in filled.lake.files(EVENTS, version) if file.rows == 2)
+    points = Points(filled.lake)
+    before = points.rows(EVENTS, version, [7], retractions=without)
+    assert before.num_rows
+    Path(two.path).unlink()
+    assert points.rows(EVENTS, version, [7], retractions=without).equals(before)
+    with pytest.raises(LakeError, match="cannot be read"):
+        points.rows(EVENTS, version, [7, 0], retractions=without)
+    points.close()
+
+
+@pytest.mark.parametrize("bound", ["_VALUES_KEPT_BYTES", "_FOOTERS_KEPT"])
+def test_what_is_let_go_is_read_again(bound: str, filled: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jingzhe.store.lake.points." + bound, 1)
+    latest = filled.state.latest()
+    assert latest is not None
+    points = Points(filled.lake)
+    for table, column, value in ((EVENTS, "person_id", 5), (IDENTITIES, "value", "C39"), (EVENTS, "person_id", 6)):
+        without = latest.tables[RETRACTIONS.name]
+        rows = points.rows(table, latest.tables[table.name], [value], by=column, retractions=without)
+        assert in_order(rows) == told(filled, table, column, [value])
+    points.close()

@@ -5,7 +5,9 @@ Identifiers come from the catalogue, values stand as literals only where the eng
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 
 from jingzhe.store.catalogue import Column, Table
 from jingzhe.store.engine import Source
@@ -20,6 +22,28 @@ def literal(value: str) -> str:
 def quoted(name: str) -> str:
     """Returns a name that comes from outside (a column of somebody's file) as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def constant(value: object) -> tuple[str, str]:
+    """Returns type and SQL of a value where the engine takes no bound ones: among those of a prepared statement.
+
+    Raises:
+        TypeError: the value is of no type that is given to prepared statements.
+    """
+    if isinstance(value, bool):
+        return "BOOLEAN", "true" if value else "false"
+    if isinstance(value, int):
+        return "INTEGER" if -(2**31) < value < 2**31 else "BIGINT", str(int(value))
+    if isinstance(value, float):
+        # With an exponent it is a DOUBLE, without one a DECIMAL; the shortest text that gives the same number.
+        text = repr(float(value))
+        plain = text if "e" in text else f"{text}e0"
+        return "DOUBLE", plain if math.isfinite(value) else f"CAST('{text}' AS DOUBLE)"
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return "DATE", f"DATE '{value.isoformat()}'"
+    if isinstance(value, str):
+        return "VARCHAR", literal(value)
+    raise TypeError(f"{type(value).__name__} is no type of a constant")
 
 
 def text_list(values: Iterable[str]) -> str:
@@ -91,15 +115,22 @@ def stored_sql(table: Table, paths: Sequence[str]) -> str:
     return f"SELECT {names}, stored_in FROM read_parquet({text_list(paths)}, filename = 'stored_in')"
 
 
-def with_steps(steps: Sequence[Step], answer: str) -> str:
+def with_steps(steps: Sequence[Step], answer: str, *, kept: bool = False) -> str:
     """Returns ``answer`` with the steps before it as common table expressions.
 
     They are inlined: left to itself DuckDB stores one that is read twice, in all its columns; what is worth storing
     is marked as kept.
+
+    Args:
+        steps: in order.
+        answer: the SELECT behind them.
+        kept: True where steps that want to be kept are stored within the answer, for no session keeps them.
     """
     if not steps:
         return answer
-    return "WITH " + ",\n".join(f"{step.name} AS NOT MATERIALIZED (\n{step.sql}\n)" for step in steps) + f"\n{answer}"
+    inlined = ["MATERIALIZED" if kept and step.kept else "NOT MATERIALIZED" for step in steps]
+    tables = (f"{step.name} AS {how} (\n{step.sql}\n)" for step, how in zip(steps, inlined, strict=True))
+    return "WITH " + ",\n".join(tables) + f"\n{answer}"
 
 
 def final_sql(query: Query, kept: frozenset[str]) -> str:
