@@ -73,7 +73,7 @@ def work(project: Project, acts: list[tuple[str, str]], barrier: Barrier, told: 
                 elif act == "refresh":
                     told.put((act, workspace.refresh().people))
                 else:
-                    told.put((act, workspace.compact(keep_hours=0)))
+                    told.put((act, workspace.compact(keep_hours=0).files_removed))
             except BusyError:
                 told.put((f"{act} busy", 0))
 

@@ -86,6 +86,10 @@ class TwinSession:
         for name in names:
             self._spark.offer(name, self._duck.run(one(name, f"SELECT * FROM {name}")))
 
+    def interrupt(self) -> None:
+        self._duck.interrupt()
+        self._spark.interrupt()
+
     def seal(self) -> None:
         self._duck.seal()
         self._spark.seal()

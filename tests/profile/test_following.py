@@ -98,7 +98,13 @@ class Town:
     def compact(self, older_than_hours: int | None) -> None:
         document = self.state.document(*DOCUMENT)
         before = None if older_than_hours is None else NOON + timedelta(hours=self.hour - older_than_hours)
-        old = [row for row in self.overrides_in_lake() if before and row["moved_at"] < before]
+        # Whom the lake has not heard of yet, compaction leaves alone: a merge of theirs may have been undone.
+        unsettled = set(touched(self.state, 0).people["person_id"].to_pylist())
+        old = [
+            row
+            for row in self.overrides_in_lake()
+            if before and row["moved_at"] < before and row["old_person"] not in unsettled
+        ]
         folded = {row["old_person"]: row["new_person"] for row in old}
         through = int(document.body["through_batch"]) if document else 0
         compact(self.shop.warehouse, keep_after_batch=through, moved_before=before)

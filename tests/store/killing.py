@@ -10,7 +10,7 @@ from jingzhe.core.clock import SystemClock
 from jingzhe.store.lake.vacuum import vacuum
 from jingzhe.store.warehouse import Warehouse
 from tests.store.small import Elsewhere, live_in, opened, stored_in
-from tests.store.worker import audit, processes, write_for_ever, write_one
+from tests.store.worker import audit, processes, rewrite_for_ever, write_for_ever, write_one
 
 
 def _pace(warehouse: Warehouse) -> float:
@@ -40,6 +40,38 @@ def kill_writers(folder: Path, url: str, *, times: int, seed: int, elsewhere: El
         write_one(warehouse, 0)
         assert audit(warehouse) == published + 1
         assert published > times / 4, "the writers were killed before they did anything"
+    with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse:
+        vacuum(warehouse, keep_hours=0)
+        audit(warehouse)
+        assert stored_in(warehouse) == live_in(warehouse)
+        assert not list(folder.glob("*/spill-*"))
+
+
+def kill_rewriters(
+    folder: Path, url: str, *, times: int, seed: int, at_once: int = 1, elsewhere: Elsewhere | None = None
+) -> None:
+    """Kills processes that compact, gather and vacuum beside a writer, who never notices."""
+    draw = random.Random(seed)  # noqa: S311 - what is drawn is no secret
+    with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse, processes() as context:
+        pace = _pace(warehouse)
+        for number in range(times):
+            others = []
+            for place in range(at_once):
+                begun = context.Event()
+                given = (folder, url, begun, seed + 100 * number + place, elsewhere)
+                others.append(context.Process(target=rewrite_for_ever, args=given))
+                others[-1].start()
+                assert begun.wait(30)
+            until = time.monotonic() + draw.uniform(pace, 8 * pace)
+            while time.monotonic() < until:
+                write_one(warehouse, number)
+                time.sleep(0.05)
+            for other in others:
+                other.kill()
+                other.join()
+            audit(warehouse)
+        done = [one.purpose for one in warehouse.state.publications(limit=10**6)]
+        assert done.count("compaction") + done.count("gathering small files") > times / 2, "they did nothing"
     with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse:
         vacuum(warehouse, keep_hours=0)
         audit(warehouse)

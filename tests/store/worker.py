@@ -17,6 +17,7 @@ import pytest
 from jingzhe.core.clock import SystemClock
 from jingzhe.store.facts import EVENTS, ITEMS
 from jingzhe.store.lake.compact import compact
+from jingzhe.store.lake.tail import gather_tail
 from jingzhe.store.lake.vacuum import vacuum
 from jingzhe.store.query import one
 from jingzhe.store.warehouse import Warehouse
@@ -67,6 +68,21 @@ def write_for_ever(folder: Path, url: str, begun: Event, seed: int, elsewhere: E
                 compact(warehouse, keep_after_batch=None)
             if draw.random() < 0.1:
                 vacuum(warehouse, keep_hours=1)
+
+
+def rewrite_for_ever(folder: Path, url: str, begun: Event, seed: int, elsewhere: Elsewhere | None = None) -> None:
+    """Compacts, gathers and vacuums until killed, whatever others write meanwhile; says when it begins."""
+    draw = random.Random(seed)  # noqa: S311 - what is drawn is no secret
+    with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse:
+        begun.set()
+        for _ in range(10**6):
+            chosen = draw.random()
+            if chosen < 0.5:
+                compact(warehouse, keep_after_batch=None)
+            elif chosen < 0.8:
+                gather_tail(warehouse, (EVENTS, ITEMS), fan_in=2)
+            else:
+                vacuum(warehouse, keep_hours=draw.choice([0, 1]))
 
 
 def write_some(folder: Path, url: str, count: int) -> None:

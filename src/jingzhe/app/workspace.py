@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ from jingzhe.profile.packs import pack as pack_named
 from jingzhe.profile.refresh import DOCUMENT as REFRESH
 from jingzhe.profile.refresh import Refreshed, default_as_of, refresh
 from jingzhe.report import headlines, write_report
-from jingzhe.store.lake.compact import compact
+from jingzhe.store.lake.compact import Compacted, compact
 from jingzhe.store.lake.vacuum import vacuum
 from jingzhe.store.query import one
 from jingzhe.store.warehouse import Warehouse
@@ -349,22 +349,39 @@ class Workspace:
         written = write_report(data, out, charts_folder, self.settings.language)
         return Reported(written.page, written.charts, headlines(data))
 
-    def compact(self, *, keep_hours: int = 168, undo_days: float = UNDO_DAYS) -> int:
+    def compact(
+        self,
+        *,
+        keep_hours: float = 168,
+        undo_days: float = UNDO_DAYS,
+        between: Callable[[], object] | None = None,
+        stopping: Callable[[], bool] | None = None,
+    ) -> Compacted:
         """Sorts the lake by person, folds overlays, corrections and merges in, removes files nobody needs any more.
+
+        Others read and write meanwhile.
 
         Args:
             keep_hours: keep files that publications younger than this need, hours.
             undo_days: merges of people that are younger are not folded into the facts: undone, they give everybody
                 their own facts back.
+            between: called after each table.
+            stopping: tells whether to stop; asked about once a second.
 
         Returns:
-            the number of files removed.
+            what was done.
+
+        Raises:
+            BusyError: another process is compacting and did not finish in time, or this one was stopped.
         """
         document = self.warehouse.state.document(*REFRESH)
         through = int(document.body["through_batch"]) if document else 0
         before = self.warehouse.clock.now() - timedelta(days=undo_days)
-        compact(self.warehouse, keep_after_batch=through, moved_before=before)
-        return len(vacuum(self.warehouse, keep_hours=keep_hours))
+        done = compact(
+            self.warehouse, keep_after_batch=through, moved_before=before, progress=self.progress,
+            between=between, stopping=stopping,
+        )  # fmt: skip
+        return replace(done, files_removed=len(vacuum(self.warehouse, keep_hours=keep_hours)))
 
     def sql(self, query: str, **values: Any) -> pa.Table:
         """Returns the rows of a SELECT over the lake's tables, with ``$name`` bound to ``values``.

@@ -55,8 +55,10 @@ def compact(
 ) -> None:
     """Sort the lake by person, fold overlays, corrections and merges in, remove files nobody needs any more."""
     with opened(home) as workspace:
-        removed = workspace.compact(keep_hours=keep_hours, undo_days=undo_days)
-    OUT.print(f"Compacted; {removed:,} files removed.")
+        done = workspace.compact(keep_hours=keep_hours, undo_days=undo_days)
+    OUT.print(f"Compacted {len(done.tables)} tables; {done.files_removed:,} files removed.")
+    for reason in done.given_up:
+        OUT.print(f"Left as it is, others were quicker: {reason}", markup=False)
 
 
 def info(home: Home = None) -> None:

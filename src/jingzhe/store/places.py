@@ -60,6 +60,10 @@ class Place(Protocol):
         """Tells which files are there."""
         ...
 
+    def read(self, paths: Sequence[str]) -> list[bytes]:
+        """Returns the content of small files, in order."""
+        ...
+
     def remove(self, paths: Iterable[str]) -> None:
         """Removes files; those that are not there are passed over."""
         ...
@@ -105,6 +109,10 @@ class Folder:
     def present(self, paths: Sequence[str]) -> list[bool]:
         """Tells which files are there."""
         return [Path(path).is_file() for path in paths]
+
+    def read(self, paths: Sequence[str]) -> list[bytes]:
+        """Returns the content of small files."""
+        return [Path(path).read_bytes() for path in paths]
 
     def remove(self, paths: Iterable[str]) -> None:
         """Removes files."""

@@ -88,6 +88,10 @@ class Writing:
         if files or replace or removed:
             self._changes.append(Change(table, files, layer, replace, removed))
 
+    def adopt(self, table: Table, files: tuple[WrittenFile, ...]) -> None:
+        """Answers for files that were written before this write began: they go where it fails, as its own do."""
+        self._written.append((table, files))
+
     def append(self, table: Table, query: Query, values: Mapping[str, Any] | None = None) -> int:
         """Writes and stages a query's rows behind those of ``table``; returns their number."""
         files = self.write(table, query, values)

@@ -1,6 +1,6 @@
-"""The worker's round: drain, refresh what changed, gather small files, compact now and then.
+"""The worker's round: drain, refresh what changed; and beside it the lake is kept in few files.
 
-Each piece of work is short and publishes by itself, so the loop can be killed anywhere.
+Each piece of work publishes by itself, so the worker can be killed anywhere.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from jingzhe.app.workspace import Workspace
 from jingzhe.collect.draining import Drain, Drained
 from jingzhe.core.errors import JingzheError, NoDataError
 from jingzhe.core.log import Log
-from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS
-from jingzhe.store.lake.tail import gather_tail
+from jingzhe.core.tracing import span
+from jingzhe.worker.keeping import Keeper
 
 _BESIDE_SECONDS = 20.0
 """How long the end waits for what goes on beside."""
@@ -28,7 +28,6 @@ _KEEPING_UP = 0.5
 _BEHIND = 0.1
 """How much of the time goes into refreshing at most, however large the project: less where the drain is behind, but
 never none, or the profiles of a project that is always behind would stand still."""
-_GATHERED = (EVENTS, ITEMS, EVENT_DETAILS, IDENTITIES)
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,18 @@ class Worker:
     seconds: Callable[[], float] = time.monotonic
     ending: threading.Event = field(default_factory=threading.Event)
     beside: Sequence[Callable[[threading.Event], object]] = ()
+    keeper: Keeper = field(init=False)
     _due: dict[str, float] = field(default_factory=dict)
     _changed: bool = True
+    _behind: bool = False
 
     def __post_init__(self) -> None:
-        begun = self.seconds()
-        self._due = {
-            "gather": begun, "compact": begun + self.cadence.compact_seconds, "refresh": begun, "tidy": begun,
-            "moved": begun,
-        }  # fmt: skip
+        begun, cadence = self.seconds(), self.cadence
+        self._due = {"refresh": begun, "tidy": begun, "moved": begun}
+        self.keeper = Keeper(
+            self.workspace, self.log, cadence.gather_seconds, cadence.compact_seconds, cadence.retry_seconds,
+            lambda: self._behind, self.seconds,
+        )  # fmt: skip
 
     def run(self) -> None:
         """Works until :attr:`ending` is set; what fails is logged and tried again."""
@@ -93,7 +95,8 @@ class Worker:
         # What is read ahead keeps Python busy; whoever comes back from the disk must not wait long for a turn.
         sys.setswitchinterval(_TURN_SECONDS)
         self.drain.ahead = True
-        threads = [threading.Thread(target=one, args=(self.ending,), daemon=True) for one in self.beside]
+        beside = (*self.beside, self.keeper.run)
+        threads = [threading.Thread(target=one, args=(self.ending,), daemon=True) for one in beside]
         for thread in threads:
             thread.start()
         while not self.ending.is_set():
@@ -115,7 +118,11 @@ class Worker:
 
     def round(self) -> Drained:
         """Drains once and does what is due; returns what the drain did."""
-        done = self.drain.run()
+        with span("jingzhe.drain", "consumer") as told:
+            done = self.drain.run()
+            told.set(jingzhe__events=done.events, jingzhe__publication=done.publication or 0)
+            if not done.rows:
+                told.drop()
         if done.rows:
             self._changed = self._changed or done.calls > 0
             self.log.info(
@@ -123,19 +130,13 @@ class Worker:
                 erased=done.erased,
                 publication=done.publication, seconds=round(done.seconds, 3),
             )  # fmt: skip
-        behind = self._is_behind(done)
+        self._behind = behind = self._is_behind(done)
         if not self._changed and self._is_due("moved"):
             # People are merged and split by hand as well, without an event.
             self._changed = self.workspace.awaits_refresh()
             self._due["moved"] = self.seconds() + self.cadence.refresh_seconds
         if self._changed and self._is_due("refresh"):
             self._refresh(_BEHIND if behind else _KEEPING_UP)
-        if self._is_due("gather"):
-            self._gather()
-        if self.cadence.compact_seconds and not behind and self._is_due("compact"):
-            removed = self.workspace.compact()
-            self.log.info("compacted", files_removed=removed)
-            self._due["compact"] = self.seconds() + self.cadence.compact_seconds
         if not behind and self._is_due("tidy"):
             self._tidy()
         return done
@@ -149,23 +150,20 @@ class Worker:
 
     def _refresh(self, share: float) -> None:
         begun = self.seconds()
-        try:
-            done = self.workspace.refresh()
-        except NoDataError:
-            # Only calls that are no behaviour have come so far: there is nobody to have a profile.
-            self._changed = False
-            return
+        with span("jingzhe.refresh") as told:
+            try:
+                done = self.workspace.refresh()
+            except NoDataError:
+                # Only calls that are no behaviour have come so far: there is nobody to have a profile.
+                self._changed = False
+                told.drop()
+                return
+            told.set(jingzhe__profiles=done.people, jingzhe__full=done.full)
         took = self.seconds() - begun
         self._changed = False
         self._due["refresh"] = self.seconds() + max(self.cadence.refresh_seconds - took, took * (1 / share - 1))
         if done.people:
             self.log.info("refreshed", profiles=done.people, full=done.full, seconds=round(done.seconds, 3))
-
-    def _gather(self) -> None:
-        done = gather_tail(self.workspace.warehouse, _GATHERED)
-        self._due["gather"] = self.seconds() + self.cadence.gather_seconds
-        if done.files:
-            self.log.info("gathered small files", files=done.files, rows=done.rows)
 
     def _tidy(self) -> None:
         done = tidy(self.workspace)

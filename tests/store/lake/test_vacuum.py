@@ -6,12 +6,24 @@ from pathlib import Path
 import pytest
 
 from jingzhe.core.clock import FixedClock
-from jingzhe.core.errors import LakeError
+from jingzhe.core.errors import EngineError, LakeError
+from jingzhe.store.facts import EVENTS
 from jingzhe.store.lake import tables
 from jingzhe.store.lake.compact import compact
 from jingzhe.store.lake.vacuum import vacuum
 from jingzhe.store.warehouse import Warehouse
-from tests.store.small import CATALOGUE, NOON, event, files_in, ids, opened, published
+from tests.store.small import (
+    CATALOGUE,
+    NOON,
+    append,
+    event,
+    files_in,
+    ids,
+    live_in,
+    opened,
+    published,
+    stored_in,
+)
 
 
 def test_publications_are_kept_for_a_while_after_they_were_replaced(
@@ -52,6 +64,24 @@ def test_litter_of_killed_writers_goes_at_once(warehouse: Warehouse, tmp_path: P
     assert len(files_in(tmp_path / "lake")) == 2
     with warehouse.reading() as session:
         assert ids(session) == [1]
+
+
+def test_what_was_committed_and_never_published_goes_at_once(warehouse: Warehouse) -> None:
+    published(warehouse, [event(1, 1)])
+
+    def die(connection: object) -> None:
+        raise EngineError("the writer dies between its commits and its publication")
+
+    with warehouse.writing("dies") as writing:
+        append(writing, EVENTS, [event(2, 2)])
+        writing.also(die)
+        with pytest.raises(EngineError):
+            writing.publish("dies")
+    assert len(stored_in(warehouse)) == 3
+    vacuum(warehouse, keep_hours=0)
+    assert stored_in(warehouse) == live_in(warehouse)
+    with warehouse.reading() as session:
+        assert ids(session) == ids(session, "items") == [1]
 
 
 @pytest.fixture

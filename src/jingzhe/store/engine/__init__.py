@@ -89,6 +89,10 @@ class Session(Protocol):
         """Makes relations that :attr:`local` keeps readable here, in place of what stood under their names."""
         ...
 
+    def interrupt(self) -> None:
+        """Makes the statement under way fail, where the engine can; may be called from another thread."""
+        ...
+
     def seal(self) -> None:
         """Shuts the engine in, for SQL that somebody else wrote: it reads the attached tables and nothing else."""
         ...

@@ -17,6 +17,7 @@ import pyarrow as pa
 from jingzhe.core.errors import EngineError
 from jingzhe.store.catalogue import Table, identifier
 from jingzhe.store.engine import SORTED, Batchwise, Source, WrittenFile
+from jingzhe.store.engine.desk import Desk
 from jingzhe.store.engine.failing import explained
 from jingzhe.store.engine.raw import REJECTIONS_SQL, RawFile, Rejection, scan_sql
 from jingzhe.store.engine.spill import spill_folder
@@ -72,6 +73,10 @@ class DuckSession:
 
     def take(self, *names: str) -> None:
         """Does nothing: what is kept here is readable here."""
+
+    def interrupt(self) -> None:
+        """Makes the statement under way fail; may be called from another thread."""
+        self._connection.interrupt()
 
     def attach(self, source: Source) -> None:
         """Makes a table readable under its name."""
@@ -208,17 +213,6 @@ class DuckSession:
         with self._relation(query, values) as relation:
             return relation.to_arrow_table()
 
-    def rows(self, query: Query, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Returns the rows of a small answer without moments: planned once, where :meth:`run` plans twice."""
-        sql = self._prepared(query, values)
-        with explained(query.name, sql, values or {}):
-            if self._sealed:
-                raise EngineError("A sealed session is asked with run", step=query.name)
-            self._bring(sql)
-            cursor = self._connection.execute(sql, bound(sql, values or {}))
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
     def batches(self, query: Query, values: Mapping[str, Any] | None = None) -> pa.RecordBatchReader:
         """Returns the rows of a query's last step bit by bit."""
         with self._relation(query, values) as relation:
@@ -353,6 +347,21 @@ class DuckEngine:
         Raises:
             EngineError: the work folder cannot be used.
         """
+        with self.near.session() as reach, self._connected() as (connection, folder):
+            yield DuckSession(connection, folder, reach)
+
+    @contextmanager
+    def desk(self) -> Iterator[Desk]:
+        """Opens a desk for small questions that are asked again and again; it reads no files.
+
+        Raises:
+            EngineError: the work folder cannot be used.
+        """
+        with self._connected() as (connection, _):
+            yield Desk(connection)
+
+    @contextmanager
+    def _connected(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         config = {
             "memory_limit": f"{self.memory_limit_mb}MB",
             "preserve_insertion_order": "false",
@@ -362,7 +371,7 @@ class DuckEngine:
         }
         if self.threads:
             config["threads"] = str(self.threads)
-        with spill_folder(self.work_folder) as folder, self.near.session() as reach:
+        with spill_folder(self.work_folder) as folder:
             connection = duckdb.connect(":memory:", config={**config, "temp_directory": str(folder)})
             try:
                 # A table that is not there must not be looked for among the variables of the Python that calls.
@@ -370,6 +379,6 @@ class DuckEngine:
                 connection.execute("SET TimeZone = 'UTC'")
                 connection.execute("SET enable_progress_bar = true")  # counts for percent_done, draws nothing
                 connection.execute("SET enable_progress_bar_print = false")
-                yield DuckSession(connection, folder, reach)
+                yield connection, folder
             finally:
                 connection.close()

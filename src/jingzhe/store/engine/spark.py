@@ -77,6 +77,9 @@ class SparkSession:
             self.offer(name, self.local.batches(one(name, f"SELECT * FROM {identifier(name)}")))
             self.local.drop(name)
 
+    def interrupt(self) -> None:
+        """Does nothing: Spark is shared with others, and its statements are short beside what is asked of it."""
+
     def seal(self) -> None:
         """Shuts the engine in: SQL reads the attached tables, by functions that both engines have, and nothing else."""
         self._sealed = True

@@ -97,7 +97,7 @@ def erase(
     """
     heard = progress or Silent()
     done = erase_rows(warehouse, people, values, conditions=conditions, progress=heard)
-    return replace(done, files_removed=tuple(vacuum(warehouse, keep_hours=0, progress=heard)))
+    return replace(done, files_removed=tuple(vacuum(warehouse, keep_hours=0, urgent=True, progress=heard)))
 
 
 def erase_rows(

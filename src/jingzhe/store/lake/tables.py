@@ -6,12 +6,15 @@ Delta log. See the Delta protocol: https://github.com/delta-io/delta/blob/master
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
@@ -73,6 +76,7 @@ class Lake:
         default_factory=dict, init=False, repr=False, compare=False
     )
     _heads: dict[str, DeltaTable] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         place = place_of(self.root, self.storage_options)
@@ -142,9 +146,10 @@ class Lake:
     def _remembered(self, table: Table, version: int, delta: DeltaTable) -> tuple[LiveFile, ...]:
         with self._explained(table, "read"):
             found = live_files(table, self.folder(table), pa.table(delta.get_add_actions(flatten=True)))
-        while len(self._snapshots) >= _SNAPSHOTS_KEPT:
-            self._snapshots.pop(next(iter(self._snapshots)), None)
-        self._snapshots[table.name, version] = found
+        with self._turn:
+            while len(self._snapshots) >= _SNAPSHOTS_KEPT:
+                self._snapshots.pop(next(iter(self._snapshots)), None)
+            self._snapshots[table.name, version] = found
         return found
 
     def source(self, table: Table, version: int | None, *, without: str | None = None) -> Source:
@@ -225,6 +230,17 @@ class Lake:
         delta = self._open(table, version)
         with self._explained(table, "summarised"):
             delta.create_checkpoint()
+
+    def added(self, table: Table, after: int, through: int) -> set[str]:
+        """Returns the files that the versions after one and up to another brought, by path within the folder.
+
+        From the log's entries alone: to read each version would cost as much as there are files, for each version.
+        """
+        log = f"{self.folder(table)}/_delta_log"
+        with self._explained(table, "read"):
+            entries = self.place.read([f"{log}/{version:020}.json" for version in range(after + 1, through + 1)])
+        actions = (json.loads(text) for entry in entries for text in entry.splitlines() if b'"add"' in text)
+        return {unquote(action["add"]["path"]) for action in actions if "add" in action}
 
     def equal(self, table: Table, one: int, other: int) -> bool:
         """Tells whether two versions of a table are made up of the same files."""

@@ -5,21 +5,25 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import StateError
+from jingzhe.core.sealing import Sealer
 from jingzhe.store.state import database as databases
 from jingzhe.store.state import documents, leases, tables
 from jingzhe.store.state.database import Database
 from jingzhe.store.state.leases import Lease
 from jingzhe.store.state.records import Document, Publication
 from jingzhe.store.state.rewriting import rewrite
+from jingzhe.store.state.sealed import sealer_of
 from jingzhe.store.state.version import is_current
 
 
@@ -77,6 +81,20 @@ class State:
             lease.release()
         self._database.engine.dispose()
 
+    @property
+    def dialect(self) -> Dialect:
+        """Returns what all connections of the store share; :mod:`jingzhe.store.state.sealed` hangs its keys there."""
+        return self._database.engine.dialect
+
+    @property
+    def sealer(self) -> Sealer | None:
+        """Returns what seals personal data of this project; None where the store was opened without keys."""
+        return sealer_of(self.dialect)
+
+    def now(self) -> datetime:
+        """Returns the moment, by the store's clock."""
+        return self._clock.now()
+
     def reading(self) -> AbstractContextManager[Connection]:
         """Opens a transaction for reading, in which every statement sees the same moment."""
         return self._database.reading()
@@ -111,6 +129,23 @@ class State:
         with self.reading() as connection:
             return [_publication(row) for row in connection.execute(newest)]
 
+    def newest_since(self, moment: datetime) -> Publication | None:
+        """Returns the oldest publication that was the newest one at some moment after ``moment``.
+
+        None where nothing was published yet. Its cost does not depend on how many publications there are since.
+        """
+        later = sa.select(sa.func.min(tables.publication.c.seq)).where(tables.publication.c.published_at > moment)
+        newest = sa.select(sa.func.max(tables.publication.c.seq))
+        with self.reading() as connection:
+            first, last = connection.scalar(later), connection.scalar(newest)
+            if last is None:
+                return None
+            # The one before the first that is younger was the newest until then.
+            oldest = int(last) if first is None else int(first) - 1
+            wanted = sa.select(tables.publication).where(tables.publication.c.seq >= oldest)
+            row = connection.execute(wanted.order_by(tables.publication.c.seq).limit(1)).first()
+        return None if row is None else _publication(row)
+
     def next_batch(self) -> int:
         """Returns the number of the next publication; means something only while the lease is held."""
         with self.reading() as connection:
@@ -130,6 +165,10 @@ class State:
         lease = leases.acquire(self._database, name, wait_seconds=wait_seconds, purpose=purpose)
         self._leases.add(lease)
         return lease
+
+    def is_leased(self, name: str) -> bool:
+        """Tells whether somebody holds the lease ``name`` at this moment."""
+        return leases.is_held(self._database, name)
 
     def publish(
         self,
