@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.core.clock import FixedClock
-from jingzhe.core.errors import LakeError
+from jingzhe.core.errors import LakeError, SealError
 from jingzhe.simulate import Business, orders_csv
 from jingzhe.store.lake.erase import erase
 from tests.app.conftest import NOW
@@ -61,11 +62,13 @@ def test_the_list_is_that_of_a_folder(bucket: Place, two_files: tuple[Path, Path
     assert rows_afar == rows
     assert not (tmp_path / "afar" / "lake").exists()
     assert list((tmp_path / "afar" / "cache").rglob("*.parquet"))
-    # A second machine: the same state store, no copies.
-    url = f"sqlite:///{tmp_path / 'afar' / 'state.db'}"
-    with open_workspace(
-        tmp_path / "second", clock=clock, threads=1, state_url=url, lake_url=bucket.url, lake_options=bucket.options
-    ) as second:
+    # A second machine: the same state store and keys, no copies.
+    second_home, url = tmp_path / "second", f"sqlite:///{tmp_path / 'afar' / 'state.db'}"
+    same: dict[str, Any] = {"state_url": url, "lake_url": bucket.url, "lake_options": bucket.options}
+    with pytest.raises(SealError, match="key file of this project is missing"):
+        open_workspace(second_home, clock=clock, threads=1, **same)
+    same["seal_key_file"] = tmp_path / "afar" / "seal.keys"
+    with open_workspace(second_home, clock=clock, threads=1, **same) as second:
         assert second.dormant(top=None, states=("dormant", "declining", "lost")).equals(expected)
 
 

@@ -23,6 +23,8 @@ from jingzhe.app.privacy import STAGES, Erasures, certificate, certificate_text
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.collect.received import Received, packed
 from jingzhe.collect.refused_events import list_quarantined, replay
+from jingzhe.collect.sealed_properties import opened
+from jingzhe.collect.sealed_rows import opened_rows
 from jingzhe.collect.write_keys import add_source
 from jingzhe.consent.addresses import hash_of
 from jingzhe.consent.asking import may
@@ -33,6 +35,7 @@ from jingzhe.core.errors import NoDataError, SettingError
 from jingzhe.store.query import one
 from jingzhe.store.state.database import connect
 from jingzhe.store.state.inbox import Group
+from jingzhe.store.state.tables import metadata
 from tests.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -41,6 +44,8 @@ NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 EMAIL, PHONE, LOGIN, CUSTOMER = "zhang.geheim@example.com", "13712345678", "u-zhang-4711", "C-ZHANG-88"
 COOKIE, NAME, PRODUCT, ADDRESS = "anon-zhang-9x9x", "Zhang Geheimnis", "MARKER-ZHANG-777", "203.0.113.77"
 THEIRS = (EMAIL, PHONE, LOGIN, CUSTOMER, COOKIE, NAME, PRODUCT, ADDRESS)
+SEALED = (EMAIL, PHONE, NAME, ADDRESS)
+"""Values that stand nowhere in the clear; the others are keys and products, by which a business finds its people."""
 OTHER = "u-other-1234"
 HEADER = "order,customer,day,amount,product\n"
 ORDERS = HEADER + (
@@ -80,13 +85,31 @@ class Shop:
         return self.workspace.import_(path, mapping=MAPPING, source_name=name)
 
     def rows(self) -> dict[str, list[str]]:
-        """Returns every row of every table, as text."""
+        """Returns every row of every table, as text, with what is sealed in it opened."""
         with self.workspace.warehouse.reading() as session:
             found = {
-                table.name: session.run(one("rows", f"SELECT * FROM {table.name}")).to_pylist()
+                table.name: session.run(one("rows", f"SELECT * FROM {table.name}"))
                 for table in self.workspace.warehouse.catalogue
             }
-        return {name: sorted(str(row) for row in rows) for name, rows in found.items()}
+        sealer = self.state.sealer
+        found["quarantine"] = opened_rows(found["quarantine"], sealer)
+        made = {name: rows.to_pylist() for name, rows in found.items()}
+        for row in made["event_details"]:
+            row["properties"] = opened(sealer, row["properties"], row["event_id"]).text
+        return {name: sorted(str(row) for row in rows) for name, rows in made.items()}
+
+    def opened(self) -> str:
+        """Returns all that can be read with the keys: of the lake, of the state store, and of what waits."""
+        with self.state.reading() as connection:
+            stored = [row for table in metadata.sorted_tables for row in connection.execute(sa.select(table))]
+        with open_inbox(self.workspace.settings) as inbox:
+            waiting = [row.payload for row in inbox.take(events=1000)]
+        cells = [
+            *(cell for row in stored for cell in row),
+            *waiting,
+            *(row for rows in self.rows().values() for row in rows),
+        ]
+        return " ".join(cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell) for cell in cells)
 
 
 def track(name: str, mark: str, user: str | None = LOGIN, **more: Any) -> dict[str, Any]:
@@ -96,12 +119,12 @@ def track(name: str, mark: str, user: str | None = LOGIN, **more: Any) -> dict[s
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    with opened(tmp_path / "home") as found:
+    with opening(tmp_path / "home") as found:
         yield found
 
 
 @contextmanager
-def opened(home: Path, **settings: Any) -> Iterator[Shop]:
+def opening(home: Path, **settings: Any) -> Iterator[Shop]:
     with open_workspace(home, clock=FixedClock(NOW), threads=1, memory_limit_mb=300, **settings) as workspace:
         found = Shop(workspace, home)
         add_source(workspace.warehouse.state, "shop", clock=workspace.warehouse.clock)
@@ -193,11 +216,17 @@ def test_nothing_of_an_erased_person_is_left_in_any_file_and_nobody_else_is_touc
     person = filled(shop)
     shop.state.rewrite()  # what stood in the log only stands in the file now: the search means something
     before = {name: [row for row in rows if not any(v in row for v in THEIRS)] for name, rows in shop.rows().items()}
-    places = {value for _, value in found_in(shop.home, *THEIRS)}
-    assert places == set(THEIRS)
+    stands = {value for place, value in found_in(shop.home, *THEIRS) if not place.startswith("person-exports")}
+    assert stands == set(THEIRS) - set(SEALED)
+    held = shop.opened()
+    assert {value for value in THEIRS if value in held} == set(THEIRS)
+    assert {value for _, value in found_in(shop.home / "person-exports", *THEIRS)} >= set(SEALED)
     customer = find_person(shop.workspace, CUSTOMER, "customer")
     live, imported = erased(shop)
     assert found_in(shop.home, *THEIRS) == set()
+    held = shop.opened()
+    assert [value for value in THEIRS if value in held] == []
+    assert OTHER in held
     after = shop.rows()
     for name, added in {"identities": 0, "events": 1, "items": 0, "quarantine": 0, "event_details": 1}.items():
         kept = {row for row in before[name] if not any(f"'person_id': {one}," in row for one in (person, customer))}
@@ -269,14 +298,15 @@ def test_somebody_who_comes_back_is_readmitted(shop: Shop) -> None:
 
 
 def test_on_a_server_the_rows_are_gone_as_well(tmp_path: Path, postgres_url: str) -> None:
-    with opened(tmp_path / "home", state_url=postgres_url) as shop:
+    with opening(tmp_path / "home", state_url=postgres_url) as shop:
         filled(shop)
         before = held_by(postgres_url)
-        assert {value for value in THEIRS if value in before} >= {LOGIN, COOKIE, PRODUCT, ADDRESS, EMAIL}
+        assert {value for value in THEIRS if value in before} == {LOGIN, COOKIE, PRODUCT, CUSTOMER}
+        assert all(value in shop.opened() for value in THEIRS)
         live, _ = erased(shop)
         assert live["state_file_rewritten"] is False
         held = held_by(postgres_url)
-        assert [value for value in THEIRS if value in held] == []
+        assert [value for value in THEIRS if value in held or value in shop.opened()] == []
         assert OTHER in held
         assert found_in(shop.home, *THEIRS) == set()
 

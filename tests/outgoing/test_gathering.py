@@ -115,6 +115,13 @@ def test_who_may_be_told_of_people_is(project: Project) -> None:
     (event,) = said["data"]["events"]
     assert event["user_id"] == "li.lei"
     assert json.loads(event["properties"]) == {"colour": "red"}
+    # What is sealed in the lake is opened to them, and stands sealed again in the message that waits.
+    project.bring(track("Lead", messageId="lead", userId="li.lei", properties={"email": "li@example.com"}))
+    (said,) = project.told(hook)
+    (event,) = said["data"]["events"]
+    assert json.loads(event["properties"]) == {"email": "li@example.com"}
+    files = [path for path in project.workspace.settings.home.rglob("*") if path.is_file()]
+    assert not [path for path in files if b"li@example.com" in path.read_bytes()]
 
 
 def test_many_events_come_in_pieces_and_none_is_left_out_or_repeated(

@@ -15,6 +15,7 @@ from jingzhe.collect.observing import Observed
 from jingzhe.collect.seen import Seen
 from jingzhe.consent.minding import Mind
 from jingzhe.core.errors import IdentityError
+from jingzhe.core.sealing import Sealer
 from jingzhe.core.settings import Settings
 from jingzhe.identity.observations import KeyColumn, Observations
 from jingzhe.identity.resolving import resolve
@@ -25,12 +26,14 @@ from jingzhe.store.warehouse import Warehouse
 
 
 def open_inbox(settings: Settings) -> Inbox:
-    """Opens a project's inbox; creates it where it is not there.
+    """Opens the inbox of a project that is open; creates it where it is not there.
 
     Raises:
+        SealError: the key file, which the project was opened with, cannot be read any more.
         StateError: it cannot be reached.
     """
-    return Inbox.open(settings.resolved_inbox_url)
+    file = settings.key_file
+    return Inbox.open(settings.resolved_inbox_url, Sealer(file.read(), file.path))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from jingzhe.app.workspace import Workspace
 from jingzhe.collect.importing import KIND as IMPORTS
 from jingzhe.collect.received import Received, unpacked
 from jingzhe.collect.sealed_properties import opened
+from jingzhe.collect.sealed_rows import opened_rows
 from jingzhe.collect.wire import segment, sensors
 from jingzhe.consent import subjects, suppressions, words
 from jingzhe.consent.addresses import salt_of
@@ -131,7 +132,7 @@ def refused_of(workspace: Workspace, finder: Finder) -> list[dict[str, Any]]:
         for mapping in one.body["mappings"]:
             named = {match["column"] for match in mapping["matches"] if match["field"] == _CUSTOMER}
             columns.setdefault(one.body["import_id"], set()).update(named)
-    rows = refused_rows(workspace.warehouse).to_pylist()
+    rows = opened_rows(refused_rows(workspace.warehouse), workspace.warehouse.state.sealer).to_pylist()
     return [row for row in rows if row_names(finder, row["row"] or "", columns.get(row["import_id"], ()))]
 
 

@@ -266,7 +266,7 @@ class Erasures:
 
     def _vacuum(self, found: Erasure) -> None:
         """Removes the files of older versions, copies of them on this machine included."""
-        removed = vacuum(self.workspace.warehouse, keep_hours=0, progress=self.workspace.progress)
+        removed = vacuum(self.workspace.warehouse, keep_hours=0, urgent=True, progress=self.workspace.progress)
         counts: dict[str, int] = {}
         for name in removed:
             counts[name.partition("/")[0]] = counts.get(name.partition("/")[0], 0) + 1

@@ -16,6 +16,7 @@ from jingzhe.store.lake.tables import Lake
 from jingzhe.store.near import Near
 from jingzhe.store.places import Place, place_of
 from jingzhe.store.state import State
+from jingzhe.store.state.seal_record import seal_with
 from jingzhe.store.warehouse import Warehouse
 
 CATALOGUE = Catalogue.of(*FACTS, PERSON_DAYS, PROFILES, SCORES)
@@ -27,6 +28,7 @@ def warehouse(settings: Settings, clock: Clock) -> Warehouse:
 
     Raises:
         LakeError: the lake's object store does not answer, or refuses.
+        SealError: the key file is missing, is another project's, or cannot be read.
         SettingError: the lake's URL or an option of it cannot be used.
         StateError: the state store cannot be reached, or is of a newer version than this software.
     """
@@ -36,9 +38,15 @@ def warehouse(settings: Settings, clock: Clock) -> Warehouse:
     near = place.near(settings.resolved_cache_folder, settings.lake_cache_mb * 10**6)
     home = Path(settings.home)
     home.mkdir(parents=True, exist_ok=True)
+    state = State.open(settings.resolved_state_url, clock=clock)
+    try:
+        seal_with(state, settings.key_file)
+    except BaseException:
+        state.close()
+        raise
     return Warehouse(
         CATALOGUE,
-        State.open(settings.resolved_state_url, clock=clock),
+        state,
         Lake(place.root, place.options, near),
         _engine(settings, place, near),
         clock,

@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from jingzhe import __version__
-from jingzhe.cli import access, asking, importing, keeping, linking, links, privacy, refusals, serving, showing, sources
+from jingzhe.cli import (
+    access,
+    asking,
+    importing,
+    keeping,
+    linking,
+    links,
+    privacy,
+    refusals,
+    seals,
+    serving,
+    showing,
+    sources,
+)
 from jingzhe.cli.console import ASKED, ERR
 from jingzhe.core.errors import BusyError, JingzheError
 
@@ -20,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for part in (showing, importing, refusals, asking, keeping, linking, access, serving, sources, links, privacy):
+for part in (showing, importing, refusals, asking, keeping, linking, access, serving, sources, links, privacy, seals):
     part.register(app)
 
 

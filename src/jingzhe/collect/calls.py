@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jingzhe.collect.received import Received
+from jingzhe.collect.sealed_properties import OF_PEOPLE, PropertySeal
 from jingzhe.collect.wire.call import AROUND, CONTEXT, PAGE, Call, Key
 
 COLUMNS: Mapping[str, pa.DataType] = {
@@ -157,8 +158,13 @@ class Normalised:
             _only(self.money, mask), _only(self.lines, mask), _only(self.raw, mask), self.refused,
         )  # fmt: skip
 
-    def table(self, homes: NDArray[np.int64]) -> pa.Table:
-        """Returns the calls with the column ``person_id``, null where it is 0."""
+    def table(self, homes: NDArray[np.int64], seal: PropertySeal | None = None) -> pa.Table:
+        """Returns the calls with the column ``person_id``, null where it is 0.
+
+        Args:
+            homes: whose each call is.
+            seal: seals personal values in their properties; None to leave them as they are.
+        """
         calls = self.calls
         columns: dict[str, list[Any]] = {
             "event_id": self.ids, "ts_us": self.ts_us, "user_id": [call.user_id for call in calls],
@@ -167,6 +173,9 @@ class Normalised:
             **_columns(MONEY, self.money), **_columns(PAGE, [call.page for call in calls]),
         }  # fmt: skip
         made = {name: pa.array(values, COLUMNS[name]) for name, values in columns.items()}
+        if seal is not None:
+            of_person = np.array([named.call in OF_PEOPLE for named in self.names.values()], bool)[self.name]
+            made["properties"] = seal.column(made["properties"], self.ids, of_person)
         made |= _shared(_REQUEST, [heading[:3] for heading in self.headings], self.heading)
         made |= _shared(_NAMED, list(self.names.values()), self.name)
         made |= _shared(AROUND, list(self.contexts), self.context)

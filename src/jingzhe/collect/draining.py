@@ -29,6 +29,7 @@ from jingzhe.collect.observing import NOBODY, Observed, Resolve, observed
 from jingzhe.collect.reading_ahead import WORTH_IT, Ahead, Read
 from jingzhe.collect.reading_process import Contents, Reader
 from jingzhe.collect.refused_events import quarantine
+from jingzhe.collect.sealed_properties import seal_of
 from jingzhe.collect.seen import Seen
 from jingzhe.collect.wire.values import zone_named
 from jingzhe.collect.write_keys import list_sources
@@ -234,7 +235,7 @@ class Drain:
         self, writing: Writing, good: Normalised, homes: NDArray[np.int64], met: dict[tuple[str, str], int]
     ) -> None:
         session, values = writing.session, {"batch": writing.batch, "zone": self.zone}
-        session.offer("calls", good.table(homes))
+        session.offer("calls", good.table(homes, seal_of(self.warehouse.state)))
         writing.append(EVENTS, queries.EVENT_ROWS, values)
         writing.append(EVENT_DETAILS, queries.DETAIL_ROWS, values)
         if any(good.lines):

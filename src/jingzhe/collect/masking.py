@@ -10,12 +10,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from jingzhe.collect.personal import PersonalNames
+
 OPEN = frozenset({
     "type", "event", "timestamp", "originalTimestamp", "sentAt", "time", "_flush_time", "time_free", "historical",
 })  # fmt: skip
 """Fields of an event itself that say what it is and when, never whose; within its properties they may say anything."""
 _LONGEST = 200
 _SHORT_NUMBER = 100_000
+_NAMES = PersonalNames()
 
 
 def shape(text: str) -> str:
@@ -31,11 +34,16 @@ def shape(text: str) -> str:
 def masked(event: Any) -> Any:
     """Returns JSON with its values as shapes; names of fields, truths, small numbers and what :data:`OPEN` names stay.
 
+    Small numbers of personal fields, as :mod:`jingzhe.collect.personal` names them, do not.
+
     Args:
         event: as a decoder gives it.
     """
     if isinstance(event, Mapping):
-        return {name: value if name in OPEN and _is_plain(value) else _hidden(value) for name, value in event.items()}
+        return {
+            name: value if name in OPEN and _is_plain(value) else _hidden(value, personal=_is_personal(name))
+            for name, value in event.items()
+        }
     return _hidden(event)
 
 
@@ -43,17 +51,21 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, Mapping | list)
 
 
-def _hidden(value: Any) -> Any:
+def _hidden(value: Any, *, personal: bool = False) -> Any:
     if isinstance(value, Mapping):
-        return {name: _hidden(inner) for name, inner in value.items()}
+        return {name: _hidden(inner, personal=personal or _is_personal(name)) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_hidden(inner) for inner in value]
+        return [_hidden(inner, personal=personal) for inner in value]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return shape(value)
-    # A telephone number may stand there as a number.
-    return value if abs(value) < _SHORT_NUMBER else shape(str(value))
+    # A telephone number may stand there as a number, and of a personal field a short one tells something, too.
+    return value if abs(value) < _SHORT_NUMBER and not personal else shape(str(value))
+
+
+def _is_personal(name: object) -> bool:
+    return _NAMES.holds(str(name), of_person=True)
 
 
 def masked_text(text: str) -> str:

@@ -13,6 +13,7 @@ from jingzhe.collect.importing import KIND
 from jingzhe.collect.queries import QUARANTINE_KEY, STILL_OPEN
 from jingzhe.collect.reasons import REASONS
 from jingzhe.collect.report import ImportSummary
+from jingzhe.collect.sealed_rows import opened_rows
 from jingzhe.core.errors import NoDataError, SettingError
 from jingzhe.store.engine.sql import literal, quoted
 from jingzhe.store.facts import QUARANTINE
@@ -50,7 +51,7 @@ def quarantined(warehouse: Warehouse, *, import_id: str = "", reason: str = "") 
     values = _values(import_id, reason)
     query = one("quarantined", f"SELECT * FROM quarantine WHERE {_WANTED} ORDER BY batch, file, line")
     with warehouse.reading() as session:
-        return session.run(query, values)
+        return opened_rows(session.run(query, values), warehouse.state.sealer)
 
 
 def open_rows(warehouse: Warehouse) -> list[dict[str, Any]]:
@@ -92,7 +93,8 @@ def quarantine_page(
         of_source = f" AND import_id IN ({', '.join(literal(name) for name in known)})"
     rows = f"SELECT * FROM quarantine WHERE {_WANTED}{of_source} AND ({behind}) ORDER BY batch, file, line LIMIT $limit"
     with warehouse.reading() as session:
-        return list(session.run(one("quarantine_page", rows), values).to_pylist())
+        found = session.run(one("quarantine_page", rows), values)
+    return list(opened_rows(found, warehouse.state.sealer).to_pylist())
 
 
 def row_key(import_id: str, file: str, line: int) -> str:
@@ -113,7 +115,8 @@ def quarantined_rows(warehouse: Warehouse, keys: Sequence[str]) -> list[dict[str
     )
     with warehouse.reading() as session:
         session.offer("asked_keys", pa.table({"key": pa.array(keys, pa.string())}))
-        return list(session.run(query).to_pylist())
+        found = session.run(query)
+    return list(opened_rows(found, warehouse.state.sealer).to_pylist())
 
 
 def discard_quarantined(
@@ -165,9 +168,10 @@ def export_quarantined(warehouse: Warehouse, path: str | Path, *, import_id: str
         SettingError: there is no such reason.
     """
     values = _values(import_id, reason)
+    stored = one("quarantine_wanted", f"SELECT * FROM quarantine WHERE {_WANTED}")
     # A line that could not be taken apart is kept as it stood; the others are JSON objects.
     parsed = "CASE WHEN json_valid(row) THEN row END AS parsed"
-    wanted = Step("wanted", f"SELECT *, {parsed}, {QUARANTINE_KEY} AS key FROM quarantine WHERE {_WANTED}")
+    wanted = Step("wanted", f"SELECT *, {parsed}, {QUARANTINE_KEY} AS key FROM opened_quarantine")
     apart = "json_type(parsed) = 'OBJECT'"
     names = Query(
         "columns",
@@ -185,7 +189,8 @@ def export_quarantined(warehouse: Warehouse, path: str | Path, *, import_id: str
         ),
     )
     with warehouse.reading() as session:
-        columns = session.run(names, values)["name"].to_pylist()
+        session.offer("opened_quarantine", opened_rows(session.run(stored, values), warehouse.state.sealer))
+        columns = session.run(names)["name"].to_pylist()
         listed = "".join(
             f", CASE WHEN {apart} THEN json_extract_string(parsed, {literal(_pointer(name))}) END AS {quoted(name)}"
             for name in columns
@@ -193,7 +198,7 @@ def export_quarantined(warehouse: Warehouse, path: str | Path, *, import_id: str
         told = "reason || CASE WHEN field = '' THEN '' ELSE ' ' || field END AS jingzhe_reason"
         text = f"CASE WHEN {apart} THEN NULL ELSE row END AS jingzhe_text"
         rows = Step("rows", f"SELECT key AS jingzhe_row, {told}, {text}{listed} FROM wanted ORDER BY batch, file, line")
-        count = session.export(Query("export_quarantined", (wanted, rows)), str(path), "csv", values)
+        count = session.export(Query("export_quarantined", (wanted, rows)), str(path), "csv")
     if not count:
         Path(path).unlink()
         raise NoDataError("There is no such refused row", import_id=import_id or None, reason=reason or None)

@@ -23,10 +23,12 @@ from jingzhe.identity import queries as identity_queries
 from jingzhe.identity.people import current
 from jingzhe.store.state import State, bulk
 from jingzhe.store.state.consent_tables import consent_record as table
+from jingzhe.store.state.sealed import SealedText, opened
 
 Status = Literal["granted", "withdrawn"]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = tuple(column.name for column in table.columns)
+_SEALED = tuple(column.name for column in table.c if isinstance(column.type, SealedText))
 _AT_ONCE = 500
 
 
@@ -178,7 +180,9 @@ def words_of(state: State, person: int, *, at: datetime | None = None) -> list[W
 
 def said_by(connection: Connection, people: Sequence[int]) -> list[Word]:
     """Returns what people said, as they are filed, the oldest first."""
-    return [_word(dict(zip(_COLUMNS, row, strict=True))) for row in bulk.select(connection, queries.WORDS, people)]
+    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in bulk.select(connection, queries.WORDS, people)]
+    # The statement is text, so what its columns are is not known to it.
+    return [_word(row | {name: opened(connection, table.c[name], row[name]) for name in _SEALED}) for row in rows]
 
 
 def _word(row: dict[str, Any]) -> Word:

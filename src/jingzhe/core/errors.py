@@ -43,6 +43,12 @@ class StateError(JingzheError):
     code = "state"
 
 
+class SealError(JingzheError):
+    """What is sealed cannot be opened, or the key file is missing, of another project, or readable by others."""
+
+    code = "seal"
+
+
 class LakeError(JingzheError):
     """A table of the lake cannot be read or written."""
 

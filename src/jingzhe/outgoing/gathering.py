@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from jingzhe.collect.importing import KIND as IMPORT
+from jingzhe.collect.sealed_properties import opened
 from jingzhe.core.log import Log
 from jingzhe.outgoing import queries
 from jingzhe.outgoing.deliveries import Deliveries, put
@@ -142,7 +143,7 @@ class Gathering:
             some = rows[start : start + EVENTS_A_MESSAGE]
             first, last = some[0], some[-1]
             key = f"{first['batch']}/{first['event_id']}-{last['batch']}/{last['event_id']}"
-            data = {"publication": int(last["batch"]), "events": [_event(row) for row in some]}
+            data = {"publication": int(last["batch"]), "events": [self._event(row) for row in some]}
             found.messages.append(Message(EVENTS, key, latest.published_at, data))
         if len(rows) < EVENTS_AT_ONCE:
             found.told = replace(found.told, publication=latest.seq, event=None)
@@ -150,6 +151,16 @@ class Gathering:
             found.told = replace(found.told, publication=int(rows[-1]["batch"]), event=int(rows[-1]["event_id"]))
 
     # ---- states
+
+    def _event(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns an event as it is told: its number as text, for it is larger than many languages' numbers are exact.
+
+        Properties are in it for those alone who are told of people; to them they are opened.
+        """
+        told = {**row, "event_id": str(row["event_id"])}
+        if row.get("properties"):
+            told["properties"] = opened(self.warehouse.state.sealer, row["properties"], row["event_id"]).text
+        return told
 
     def _states_changed(self, webhook: Webhook, latest: Publication) -> bool:
         """Tells whether profiles were published since, and it is time to compare them."""
@@ -213,11 +224,6 @@ class Gathering:
                 found.messages.append(Message(row.kind, f"notice {row.number}", row.at, dict(row.body)))
         if rows:
             found.told = replace(found.told, notice=rows[-1].number)
-
-
-def _event(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an event as it is told: its number as text, for it is larger than many languages' numbers are exact."""
-    return {**row, "event_id": str(row["event_id"])}
 
 
 def _merge(old: int, new: int, moved_us: int) -> Message:

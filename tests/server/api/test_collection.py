@@ -13,6 +13,7 @@ from jingzhe.app.collecting import drain_of
 from jingzhe.collect.draining import Drain, Drained
 from jingzhe.collect.naming import names_of
 from jingzhe.collect.received import Received, packed
+from jingzhe.collect.sealed_properties import opened
 from jingzhe.collect.write_keys import KINDS, key_hash, live_keys
 from jingzhe.server.api.routes.sources import SourceShown
 from jingzhe.store.facts import ACTIVITIES
@@ -192,8 +193,11 @@ def test_who_may_not_see_people_sees_shapes_and_can_correct_all_the_same(taking:
     assert hidden.ask("PATCH", path, json={"event": {"type": "track"}}).json()["code"] == "forbidden"
     hidden.post("/quarantine/events/replay", {"numbers": [one["quarantine_id"]]})
     assert taking.drained().calls == 1
-    (kept,) = taking.site.workspace.sql("SELECT user_id, properties FROM event_details").to_pylist()
-    assert (kept["user_id"], json.loads(kept["properties"])["phone"]) == ("u1", PHONE)
+    (kept,) = taking.site.workspace.sql("SELECT event_id, user_id, properties FROM event_details").to_pylist()
+    assert PHONE not in kept["properties"]
+    sealer = taking.site.workspace.warehouse.state.sealer
+    was = json.loads(opened(sealer, kept["properties"], kept["event_id"]).text)
+    assert (kept["user_id"], was["phone"]) == ("u1", PHONE)
 
 
 def test_what_arrives_in_numbers(taking: Live) -> None:

@@ -36,6 +36,7 @@ from jingzhe.core.errors import (
     ModelError,
     NoDataError,
     RefusedBodyError,
+    SealError,
     SettingError,
     StateError,
 )
@@ -59,6 +60,7 @@ STATUS: Mapping[type[JingzheError], int] = {
     IdentityError: 409,
     BusyError: 503,
     StateError: 503,
+    SealError: 503,
     LakeError: 503,
     EngineError: 500,
     JingzheError: 500,

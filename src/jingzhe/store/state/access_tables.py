@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from jingzhe.store.state.sealed import SealedBytes
 from jingzhe.store.state.tables import UtcDateTime, metadata
 
 account = sa.Table(
@@ -98,5 +99,5 @@ repeated_request = sa.Table(
     sa.Column("begun_at", UtcDateTime, nullable=False, index=True),
     sa.Column("status", sa.BigInteger),
     sa.Column("media_type", sa.Text),
-    sa.Column("body", sa.LargeBinary),
+    sa.Column("body", SealedBytes("repeated_request.body")),
 )

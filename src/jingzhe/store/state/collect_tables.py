@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from jingzhe.store.state.sealed import SealedBytes
 from jingzhe.store.state.tables import UtcDateTime, metadata
 
 source = sa.Table(
@@ -59,7 +60,7 @@ quarantined_event = sa.Table(
     sa.Column("reason", sa.Text, nullable=False, index=True),
     sa.Column("field", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("body", SealedBytes("quarantined_event.body"), nullable=False),
 )
 
 # How many events came; written with each drain, in the transaction that publishes.

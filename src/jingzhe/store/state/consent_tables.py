@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from jingzhe.store.state.sealed import SealedJson, SealedText
 from jingzhe.store.state.tables import UtcDateTime, metadata
 
 # Append-only: a row is never changed, only removed when its person is erased. The newest word counts.
+# Evidence that leads to a person is sealed.
 consent_record = sa.Table(
     "consent_record",
     metadata,
@@ -24,8 +26,8 @@ consent_record = sa.Table(
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("text_version", sa.Text, nullable=False),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("ip", sa.Text, nullable=False),
+    sa.Column("url", SealedText("consent_record.url"), nullable=False),
+    sa.Column("ip", SealedText("consent_record.ip"), nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
     sa.Column("frequency", sa.Text, nullable=False),
     sa.Column("policy_version", sa.Text, nullable=False),
@@ -77,7 +79,7 @@ erasure = sa.Table(
     sa.Column("asked_at", UtcDateTime, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
-    sa.Column("work", sa.JSON, nullable=False),
+    sa.Column("work", SealedJson("erasure.work"), nullable=False),
     sa.Column("done", sa.JSON, nullable=False),
     sa.Column("done_at", UtcDateTime),
 )

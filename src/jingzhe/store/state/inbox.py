@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
-from jingzhe.core.errors import BusyError, StateError
+from jingzhe.core.errors import BusyError, SealError, StateError
+from jingzhe.core.sealing import MAGIC, Sealer, key_id_of
 from jingzhe.store.state import database as databases
 from jingzhe.store.state.database import Database
 from jingzhe.store.state.rewriting import rewrite
@@ -38,7 +39,9 @@ inbox = sa.Table(
     sqlite_autoincrement=True,
 )
 
+PAYLOAD = "inbox.payload"
 _WAL_PAGES = 1_000_000
+_DROPPED_AT_ONCE = 500
 _CHECKPOINT_WAIT_MS = 20
 _INSERT = "INSERT INTO inbox (requests, events, size_bytes, written_us, payload) VALUES "
 _INSERT_SQLITE = _INSERT + "(?, ?, ?, ?, ?)"
@@ -101,19 +104,22 @@ class Inbox:
 
     Args:
         database: connections to it.
+        sealer: seals payloads; None to keep them as they are.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sealer: Sealer | None = None) -> None:
         self._database = database
+        self._sealer = sealer
         self._appending = threading.Lock()
         self._appender: PoolProxiedConnection | None = None
 
     @classmethod
-    def open(cls, url: str) -> Inbox:
+    def open(cls, url: str, sealer: Sealer | None = None) -> Inbox:
         """Opens the inbox at ``url``; creates it where it is not there.
 
         Args:
             url: ``sqlite:////folder/inbox.db`` (the folder is created) or ``postgresql://…``.
+            sealer: seals payloads on their way in, and opens them; None to keep them as they are.
 
         Raises:
             StateError: it cannot be reached.
@@ -132,7 +138,7 @@ class Inbox:
         except BaseException:
             database.engine.dispose()
             raise
-        return cls(database)
+        return cls(database, sealer)
 
     def __enter__(self) -> Inbox:
         return self
@@ -159,9 +165,11 @@ class Inbox:
 
         Raises:
             BusyError: another transaction held the inbox for too long.
+            SealError: it cannot be sealed; nothing was written.
             StateError: it cannot be written; nothing was.
         """
-        values = (group.requests, group.events, len(group.payload), group.written_us, group.payload)
+        payload = group.payload if self._sealer is None else self._sealer.seal(PAYLOAD, group.payload)
+        values = (group.requests, group.events, len(payload), group.written_us, payload)
         if self._database.is_postgres:
             with self._database.writing() as connection:
                 connection.exec_driver_sql(_INSERT_POSTGRES, values)
@@ -226,7 +234,16 @@ class Inbox:
         wanted = columns.where(inbox.c.number.between(numbers[0], numbers[-1])).order_by(inbox.c.number)
         known = frozenset(numbers)
         found = connection.execute(wanted)
-        return [Row(number, events, bytes(payload)) for number, events, payload in found if number in known]
+        return [
+            Row(number, events, self._opened(bytes(payload))) for number, events, payload in found if number in known
+        ]
+
+    def _opened(self, payload: bytes) -> bytes:
+        if self._sealer is not None:
+            return self._sealer.open(PAYLOAD, payload)
+        if payload.startswith(MAGIC):
+            raise SealError("What waits in the inbox is sealed, and it was opened without keys", column=PAYLOAD)
+        return payload
 
     def delete(self, numbers: Sequence[int]) -> None:
         """Deletes rows; those that are not there are passed over."""
@@ -238,6 +255,23 @@ class Inbox:
             where = inbox.c.number.in_(list(numbers))
         with self._database.writing() as connection:
             connection.execute(sa.delete(inbox).where(where))
+
+    def drop_closed(self, lost: Collection[bytes]) -> int:
+        """Deletes rows that were sealed with keys that are gone for good; returns how many requests they held.
+
+        Args:
+            lost: ids of the keys.
+        """
+        gone, requests = [], 0
+        with self._database.reading() as connection:
+            columns = sa.select(inbox.c.number, inbox.c.requests, sa.func.substr(inbox.c.payload, 1, 32))
+            for number, held, begun in connection.execute(columns):
+                if key_id_of(bytes(begun)) in lost:
+                    gone.append(number)
+                    requests += int(held)
+        for start in range(0, len(gone), _DROPPED_AT_ONCE):
+            self.delete(gone[start : start + _DROPPED_AT_ONCE])
+        return requests
 
     def depth(self) -> Depth:
         """Returns how much waits."""

@@ -1,13 +1,14 @@
 """The tables of outgoing webhooks: who is told what, how far each has been told, and what waits to be delivered.
 
-A webhook's secret stands here as it is: it has to sign, so a hash of it would be of no use. Whoever can read the
-state store can sign in the company's name; docs/guide/webhooks.md says so.
+A webhook's secret is sealed: it has to sign, so a hash of it would be of no use. Whoever has the state store and the
+key file can sign in the company's name; docs/guide/webhooks.md says so.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
+from jingzhe.store.state.sealed import SealedBytes, SealedText
 from jingzhe.store.state.tables import UtcDateTime, metadata
 
 webhook = sa.Table(
@@ -20,8 +21,8 @@ webhook = sa.Table(
     sa.Column("activities", sa.JSON, nullable=False),
     sa.Column("states", sa.JSON, nullable=False),
     sa.Column("personal", sa.Boolean, nullable=False),
-    sa.Column("secret", sa.Text, nullable=False),
-    sa.Column("old_secret", sa.Text),
+    sa.Column("secret", SealedText("webhook.secret"), nullable=False),
+    sa.Column("old_secret", SealedText("webhook.old_secret")),
     sa.Column("old_secret_until", UtcDateTime),
     sa.Column("made_by", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
@@ -53,7 +54,7 @@ webhook_delivery = sa.Table(
     sa.Column("delivery_id", sa.Text, primary_key=True),
     sa.Column("webhook_id", sa.Text, sa.ForeignKey("webhook.webhook_id"), nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("payload", SealedBytes("webhook_delivery.payload"), nullable=False),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("tries", sa.BigInteger, nullable=False),
@@ -62,6 +63,6 @@ webhook_delivery = sa.Table(
     sa.Column("claimed_until", UtcDateTime),
     sa.Column("tried_at", UtcDateTime),
     sa.Column("answer_status", sa.BigInteger),
-    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("answer", SealedText("webhook_delivery.answer"), nullable=False),
     sa.Index("ix_webhook_delivery_webhook_id_created_at", "webhook_id", "created_at"),
 )
