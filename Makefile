@@ -68,7 +68,7 @@ faults: $(DEV) ## Kills writers, collectors and workers hundreds of times and ba
 	$(BIN)/python -m pytest tests/faults
 
 lock: $(DEV) ## Writes the lock files anew from pyproject.toml: to run it, to work on it, to run Spark beside it
-	$(LOCK) --upgrade --extra install --extra demo --extra notebook --extra link --extra dev pyproject.toml -o requirements-dev.lock
+	$(LOCK) --upgrade --extra install --extra demo --extra notebook --extra link --extra trace --extra dev pyproject.toml -o requirements-dev.lock
 	$(LOCK) --upgrade --extra install --extra demo -c requirements-dev.lock pyproject.toml -o requirements.lock
 	$(LOCK) --upgrade --extra spark -c requirements-dev.lock pyproject.toml -o requirements-spark.lock
 

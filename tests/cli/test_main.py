@@ -111,3 +111,15 @@ def test_the_demo_on_a_simulated_business(tmp_path: Path) -> None:
     assert (tmp_path / "demo" / "report.html").is_file()
     assert "1." in done.stdout
     assert "5." in done.stdout
+
+
+def test_a_list_of_members_brings_their_keys(tmp_path: Path) -> None:
+    path, home = tmp_path / "members.csv", tmp_path / "home"
+    path.write_text("会员编号,手机,个人邮件\nM1,13912345678,li@example.cn\nM2,13800138000,han@example.cn\n", "utf-8")
+    done = run("import", str(path), "--key", "email=个人邮件", home=home)
+    assert done.returncode == 0, done.stderr
+    assert "keys: 2 email, 1 phone; 0 people were joined with others by them" in done.stdout
+    assert "1 phone that cannot be used" in done.stdout
+    assert not {"13912345678", "li@example.cn"} & set(done.stdout.replace(",", " ").replace(";", " ").split())
+    wrong = run("import", str(path), "--key", "email", home=home)
+    assert (wrong.returncode, "Write it as phone=手机号" in wrong.stderr) == (1, True)

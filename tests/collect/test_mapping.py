@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from jingzhe.collect.columns import Look
 from jingzhe.collect.fields import FIELDS, normalised, words
-from jingzhe.collect.mapping import Table, match_columns
+from jingzhe.collect.mapping import Keys, Table, match_columns
 from jingzhe.core.errors import ImportRefusedError
 
 KEY = Look("c", "VARCHAR", filled=100, distinct=50, samples=("a", "b"))
@@ -81,3 +83,49 @@ def test_no_name_means_two_fields() -> None:
     names = [name for field in FIELDS for name in (*field.names, *field.hints)]
     assert len(names) == len(set(names))
     assert all(normalised(name) == name for name in names)
+
+
+PHONE = Look("c", "BIGINT", filled=100, distinct=45, numbers=100, phones=100, samples=("13912345678",))
+MAIL = Look("c", "VARCHAR", filled=40, distinct=20, emails=40, samples=("li.lei@example.cn",))
+SHOPS = Look("c", "VARCHAR", filled=100, distinct=3, phones=100)
+KINDS = frozenset({"phone", "email", "unionid", "openid", "member", "till_card"})
+FURTHER = {
+    "English": (("customer_id", KEY, "Mobile No.", PHONE, "E-mail Address", MAIL, "date", TIME, "amount", NUMBER),
+                {"key.phone": "Mobile No.", "key.email": "E-mail Address"}),
+    "Chinese": (("客户编号", KEY, "手机号", PHONE, "会员卡号", KEY, "unionid", KEY, "openid", KEY, "日期", TIME,
+                 "金额", NUMBER),
+                {"key.phone": "手机号", "key.till_card": "会员卡号", "key.unionid": "unionid", "key.openid": "openid"}),
+    "the shop's own telephone": (("customer_id", KEY, "phone", SHOPS, "date", TIME, "amount", NUMBER), {}),
+    "no telephone in it": (("customer_id", KEY, "phone", KEY, "date", TIME, "amount", NUMBER), {}),
+    "the receiver's": (("买家会员名", KEY, "收货人手机", PHONE, "联系电话", PHONE, "date", TIME, "amount", NUMBER), {}),
+    "nobody else to be the customer": (("手机号", PHONE, "date", TIME, "amount", NUMBER), {}),
+    "a list of members": (("会员编号", KEY, "手机号", PHONE, "积分", NUMBER, "注册时间", TIME),
+                          {"key.phone": "手机号"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("told", "expected"), FURTHER.values(), ids=FURTHER)
+def test_further_keys_are_guessed_by_name_and_content(told: tuple[Any, ...], expected: dict[str, str]) -> None:
+    table = Table("x.csv", told[::2], told[1::2])
+    found = match_columns(table, {}, "given", Keys(KINDS))
+    assert {name: match.column for name, match in found.items() if name.startswith("key.")} == expected
+    assert ("ordered_at" in found) == ("积分" not in told)
+    assert not {sample for match in found.values() for sample in match.samples} & {"li.lei@example.cn"}
+
+
+def test_a_further_key_can_be_given_and_refused() -> None:
+    columns = ("customer_id", "phone", "cell", "date", "amount")
+    table = Table("x.csv", columns, [KEY, PHONE, PHONE, TIME, NUMBER])
+    given = match_columns(table, {"key.phone": "cell"}, "given", Keys(KINDS))
+    assert (given["key.phone"].column, given["key.phone"].why) == ("cell", "given")
+    assert "key.phone" not in match_columns(table, {"key.phone": ""}, "given", Keys(KINDS))
+    assert "key.phone" not in match_columns(table, {}, "given")
+    with pytest.raises(ImportRefusedError, match="given for the key phone, is not in the file"):
+        match_columns(table, {"key.phone": "fon"}, "given", Keys(KINDS))
+
+
+def test_orders_without_a_time_are_no_list_of_people() -> None:
+    table = Table("x.csv", ("customer_id", "phone", "order_id", "amount"), [KEY, PHONE, KEY, NUMBER])
+    with pytest.raises(ImportRefusedError, match="No column for time"):
+        match_columns(table, {}, "given", Keys(KINDS))
+    assert list(match_columns(table, {}, "given", Keys(KINDS, people=True))) == ["customer_id", "key.phone"]

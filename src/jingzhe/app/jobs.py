@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 from jingzhe.app import privacy_jobs
 from jingzhe.app.workspace import Workspace
 from jingzhe.core.errors import BusyError, JingzheError, NoDataError, SettingError
+from jingzhe.core.tracing import span
 from jingzhe.store.state import Document
 from jingzhe.store.state.processes import Process, is_gone, this_process
 
@@ -168,7 +169,8 @@ class Jobs:
         self._write(replace(job, status="running"))
         heard = _Stages(self._stages, job.job_id, self._ending)
         try:
-            result = work(replace(self._workspace, progress=heard))
+            with span(f"jingzhe.job {job.kind}"):
+                result = work(replace(self._workspace, progress=heard))
             ended = replace(job, status="done", done_at=self._now(), result=result)
         except _EndedError:
             ended = replace(job, status="interrupted", done_at=self._now())

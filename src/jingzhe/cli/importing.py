@@ -19,6 +19,11 @@ Map = Annotated[
     list[str] | None, typer.Option("--map", help="Say where a field stands: customer_id=CustomerID. Repeatable.")
 ]
 
+Key = Annotated[
+    list[str] | None,
+    typer.Option("--key", help="Say where a further key of the customer stands: phone=手机号, email=, … Repeatable."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
@@ -27,13 +32,15 @@ def register(app: typer.Typer) -> None:
     app.command()(presets)
 
 
-def mapping_of(pairs: list[str] | None) -> dict[str, str] | None:
+def mapping_of(
+    pairs: list[str] | None, option: str = "--map", example: str = "customer_id=CustomerID"
+) -> dict[str, str] | None:
     """Returns ``field=column`` pairs as a mapping; raises SettingError where one is none."""
     if not pairs:
         return None
     wrong = [pair for pair in pairs if "=" not in pair]
     if wrong:
-        raise SettingError(f"{wrong[0]!r} is no mapping", hint="Write it as customer_id=CustomerID.", option="--map")
+        raise SettingError(f"{wrong[0]!r} is no mapping", hint=f"Write it as {example}.", option=option)
     return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -48,8 +55,13 @@ def tell(summary: ImportSummary) -> None:
     OUT.print(
         f"{summary.rows:,} rows in {summary.seconds:.1f} s ({speed:,.0f}/s): {summary.orders:,} new orders or events, "
         f"{summary.orders_replaced:,} corrected, {summary.orders_unchanged:,} unchanged; "
-        f"{summary.people:,} new people; days {summary.first_day} to {summary.last_day}."
+        f"{summary.people:,} new people{_days(summary)}."
     )
+    if summary.keys:
+        used = ", ".join(f"{count:,} {kind}" for kind, count in summary.keys.items())
+        OUT.print(f"  keys: {used}; {summary.people_joined:,} people were joined with others by them")
+    for kind, count in summary.keys_unusable.items():
+        OUT.print(f"  keys: {count:,} {kind} that cannot be used (placeholder, or not written like one)")
     for reason, rows in sorted(summary.rejected.items(), key=lambda pair: -pair[1]):
         words = REASONS[reason]
         OUT.print(f"  quarantine: {rows:,} rows, {words.en} {words.zh} ({reason})")
@@ -61,12 +73,17 @@ def tell(summary: ImportSummary) -> None:
         OUT.print(f"  {note.en} {note.zh}")
 
 
+def _days(summary: ImportSummary) -> str:
+    return f"; days {summary.first_day} to {summary.last_day}" if summary.first_day else ""
+
+
 def import_(
     source: Annotated[
         str | None, typer.Argument(help="File, folder or pattern: CSV, Excel, Parquet, JSON lines.")
     ] = None,
     home: Home = None,
     mapping: Map = None,
+    key: Key = None,
     preset: Preset = None,
     save_preset: Annotated[str | None, typer.Option(help="Keep this mapping under a name.")] = None,
     source_name: Annotated[str | None, typer.Option(help="Name of the source that the facts carry.")] = None,
@@ -80,6 +97,9 @@ def import_(
     id_kind: Annotated[
         str, typer.Option(help="What the customer ids are: customer (the id they sign in with), member, phone …")
     ] = "customer",
+    people: Annotated[
+        bool, typer.Option("--people", help="The file is a list of people: customers and keys, no orders.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Import orders or events: whole or not at all, the same file twice changes nothing."""
@@ -92,6 +112,7 @@ def import_(
         summary = workspace.import_(
             given, mapping=mapping_of(mapping), preset=preset, source_name=source_name, strict=strict,
             encoding=encoding, delimiter=delimiter, sheet=sheet, key_kind=id_kind,
+            keys=mapping_of(key, "--key", "phone=手机号"), people=people,
         )  # fmt: skip
         if save_preset:
             workspace.save_preset(save_preset, summary)

@@ -68,18 +68,22 @@ def drain(home: Home = None) -> None:
 
 def _serve(home: Path | None, role: str, host: str, port: int, base_url: str | None) -> None:
     # Not the workspace: the API opens it when events are taken already.
-    from jingzhe.core.log import log_to_stderr  # noqa: PLC0415 - a server loads more than other commands
+    from jingzhe.app.tracing import start_tracing  # noqa: PLC0415 - a server loads more than other commands
+    from jingzhe.core.log import log_to_stderr  # noqa: PLC0415
     from jingzhe.core.settings import load  # noqa: PLC0415
     from jingzhe.server.serving import Listen, site  # noqa: PLC0415
     from jingzhe.server.serving import serve as serve_app  # noqa: PLC0415
     from jingzhe.server.short_links import short_links  # noqa: PLC0415
     from jingzhe.store.state import State  # noqa: PLC0415
+    from jingzhe.store.state.seal_record import seal_with  # noqa: PLC0415
 
     own, log, has_api = load(home, **ASKED), log_to_stderr(), role != "collect"
     listen = Listen(host, port).settled()
     worker = WorkerProcess(home, log) if role == "all" else None
     with ExitStack() as held:
         state = held.enter_context(State.open(own.resolved_state_url, clock=SystemClock()))
+        seal_with(state, own.key_file)
+        held.callback(start_tracing(own.trace_endpoint, log, role))
         collect = None if role == "api" else _collector(held, own, state, guarded=True)
 
         def started() -> None:
@@ -106,7 +110,7 @@ def _collector(held: ExitStack, own: Settings, state: State, **how: Any) -> Coll
         inbox_bytes=own.collect_inbox_mb * 10**6,
         free_bytes=own.collect_free_mb * 10**6,
     )
-    inbox = held.enter_context(Inbox.open(own.resolved_inbox_url))
+    inbox = held.enter_context(Inbox.open(own.resolved_inbox_url, state.sealer))
     return collector(state, inbox, clock=SystemClock(), limits=limits, **how)
 
 
@@ -128,6 +132,7 @@ def _welcome(state: State, base_url: str) -> None:
 def _work(home: Path | None) -> None:
     from jingzhe.app.collecting import drain_of, open_inbox  # noqa: PLC0415 - loads the identity graph
     from jingzhe.app.privacy_jobs import take_up  # noqa: PLC0415
+    from jingzhe.app.tracing import start_tracing  # noqa: PLC0415
     from jingzhe.core.log import log_to_stderr  # noqa: PLC0415
     from jingzhe.outgoing.courier import Courier  # noqa: PLC0415
     from jingzhe.worker.loop import Worker  # noqa: PLC0415
@@ -141,7 +146,11 @@ def _work(home: Path | None) -> None:
         log = log_to_stderr()
         courier = Courier(workspace.warehouse, log, private=workspace.settings.webhook_private)
         beside = (courier.run, partial(take_up, workspace, log))
-        Worker(workspace, drain_of(workspace, inbox), log, ending=ending, beside=beside).run()
+        end_tracing = start_tracing(workspace.settings.trace_endpoint, log, "worker")
+        try:
+            Worker(workspace, drain_of(workspace, inbox), log, ending=ending, beside=beside).run()
+        finally:
+            end_tracing()
 
 
 def _end_with_parent(parent: int, ending: threading.Event) -> None:

@@ -32,6 +32,8 @@ class Look:
         compact: those that are dates of 8 digits, or moments of 14.
         other: those that are times in another way.
         dotted: those that are whole numbers with ``.0`` behind.
+        phones: those that may be telephone numbers.
+        emails: those that are e-mail addresses.
         low: the least number.
         high: the greatest number.
         samples: some different values.
@@ -50,6 +52,8 @@ class Look:
     compact: int = 0
     other: int = 0
     dotted: int = 0
+    phones: int = 0
+    emails: int = 0
     low: float | None = None
     high: float | None = None
     samples: tuple[str, ...] = ()
@@ -129,6 +133,8 @@ SELECT alias, count(*) AS filled, count(DISTINCT v) AS distinct_values,
   count(*) FILTER (compact) AS compact,
   count(*) FILTER (timed AND NOT year_first AND NOT slashed AND number IS NULL) AS other,
   count(*) FILTER (ends_with(v, '.0') AND regexp_full_match(v, '-?\d+\.0')) AS dotted,
+  count(*) FILTER (regexp_full_match(v, '\+?[0-9(][0-9 ()./-]{5,20}')) AS phones,
+  count(*) FILTER (regexp_full_match(v, '[^@\s]+@[^@\s]+\.[^@\s.]+')) AS emails,
   min(number) AS low, max(number) AS high, list_sort(list(DISTINCT v)[:50])[:5] AS samples
 FROM told GROUP BY alias"""
 

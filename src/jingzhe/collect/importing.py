@@ -20,15 +20,19 @@ from jingzhe.collect import queries
 from jingzhe.collect.activities import activity_names
 from jingzhe.collect.databases import SqlSource
 from jingzhe.collect.erased_rows import drop_erased
+from jingzhe.collect.key_columns import NAMES, field_of, further_kinds, is_key, kind_of
 from jingzhe.collect.loading import Load, Loaded
+from jingzhe.collect.mapping import Keys
 from jingzhe.collect.mending import take_mended
+from jingzhe.collect.met_keys import met_keys
 from jingzhe.collect.minding import Minding
 from jingzhe.collect.people import CUSTOMER, Graph
 from jingzhe.collect.presets import Preset, find_preset
 from jingzhe.collect.reading import FileRows, ReadPlan, offer_refused, read_files
 from jingzhe.collect.reasons import ERASED, REASONS
 from jingzhe.collect.report import ImportSummary
-from jingzhe.collect.rows import ROWS, columns_wanted
+from jingzhe.collect.rows import ROWS, columns_wanted, key_column
+from jingzhe.collect.sealed_rows import offer_sealed
 from jingzhe.collect.sources import Input, Options, digest, open_source
 from jingzhe.collect.understanding import Understood, Wish, understand
 from jingzhe.collect.values import DecimalStyle, TimeStyle
@@ -43,7 +47,7 @@ from jingzhe.store.warehouse import Warehouse, Writing
 KIND = "import"
 """Kind of the documents that keep what every import did."""
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Changes when the same file would give other facts; the same file is then imported anew."""
 
 _FUTURE_ALLOWED = timedelta(days=1)
@@ -68,6 +72,11 @@ class Wishes:
         decimal: what stands before the decimals, where guessing errs.
         key_kind: kind of the customers' keys; sources that share it share their customers, and a customer is who
             signs in with the same id. Another kind, such as ``member``, keeps equal ids of other systems apart.
+        keys: columns of further keys of the customers by kind, such as ``{"phone": "手机号"}``; what is not given is
+            guessed, an empty name says that there is none. Rows that share such a key are one person's, as far as
+            the rules of the identity graph allow.
+        people: True for a list of people: customers and keys, no orders; guessed where there is neither time nor
+            amount.
     """
 
     mapping: Mapping[str, str] | None = None
@@ -82,6 +91,13 @@ class Wishes:
     dates: TimeStyle | None = None
     decimal: DecimalStyle | None = None
     key_kind: str = CUSTOMER
+    keys: Mapping[str, str] | None = None
+    people: bool = False
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Returns the columns by field, further keys included."""
+        return {**(self.mapping or {}), **{field_of(kind): column for kind, column in (self.keys or {}).items()}}
 
 
 def import_orders(
@@ -120,7 +136,7 @@ def import_orders(
     if wish.timezone not in available_timezones():
         raise SettingError(f"{wish.timezone!r} is no IANA time zone", hint="Such as Asia/Shanghai or UTC.")
     if graph is not None:
-        graph.check(wish.key_kind)
+        graph.check(wish.key_kind, further_kinds(wish.columns))
     with spill_folder(warehouse.engine.work_folder) as folder:
         return _Import(warehouse, wish, folder, progress or Silent(), minding, graph).run(source)
 
@@ -170,9 +186,9 @@ class _Import:
         """Returns what besides the files' bytes decides which facts come out."""
         wish = self.wish
         said = [
-            RULES_VERSION, [given.name for given in inputs], dict(wish.mapping or {}), preset and preset.document(),
+            RULES_VERSION, [given.name for given in inputs], wish.columns, preset and preset.document(),
             name, wish.timezone, wish.currency, wish.encoding, wish.delimiter, wish.sheet, wish.dates, wish.decimal,
-            wish.key_kind, sorted(activity_names(self.warehouse.state).items()),
+            wish.key_kind, wish.people, sorted(activity_names(self.warehouse.state).items()),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
 
@@ -191,20 +207,28 @@ class _Import:
         return None
 
     def _understand(self, session: LocalSession, inputs: Sequence[Input], preset: Preset | None) -> list[Understood]:
-        given = {**(preset.mapping if preset else {}), **(self.wish.mapping or {})}
-        why = "preset" if preset and not self.wish.mapping else "given"
+        given = {**(preset.mapping if preset else {}), **self.wish.columns}
+        why = "preset" if preset and not self.wish.columns else "given"
+        further = further_kinds(given)
+        if self.graph is None and further:
+            raise SettingError("Further keys need the identity graph", hint="Import through the workspace.")
+        may_guess = self.graph.may_guess(self.wish.key_kind, NAMES.keys()) if self.graph is not None else frozenset()
         wish = Wish(given, why, self.wish.dates or (preset.dates if preset else None),
-                    self.wish.decimal or (preset.decimal if preset else None))  # fmt: skip
+                    self.wish.decimal or (preset.decimal if preset else None),
+                    Keys(may_guess, self.wish.people))  # fmt: skip
         self.progress.stage("look at the columns", None)
         return [understand(session, one, wish) for one in inputs]
 
     def _load(self, writing: Writing, files: list[tuple[Input, Understood]], summary: ImportSummary) -> ImportSummary:
         now = self.warehouse.clock.now()
         wanted = columns_wanted(frozenset(name for _, one in files for name in one.readings), self.wish.timezone)
-        plan = ReadPlan(wanted, now + _FUTURE_ALLOWED, self.wish.timezone, self.folder)
+        keys = tuple(dict.fromkeys(name for _, one in files for name in one.readings if is_key(name)))
+        plan = ReadPlan(wanted, now + _FUTURE_ALLOWED, self.wish.timezone, self.folder, keys)
         here = writing.session.local
         read = read_files(here, files, plan, self.progress)
-        erased = drop_erased(here, self.minding, self.wish.key_kind)
+        columns = {key_column(place): kind_of(name) for place, name in enumerate(keys)}
+        erased = drop_erased(here, self.minding, {"customer": self.wish.key_kind, **columns})
+        met = met_keys(here, read, list(columns.values()), f"import {summary.import_id}") if keys else None
         bounds = here.run(queries.bounds(wanted)).to_pylist()[0]
         rows, left_out = sum(one.count + len(one.rejections) for one in read), 0
         rejected = self._refuse(writing, read, wanted, summary) if bounds["good"] < rows else {}
@@ -222,9 +246,9 @@ class _Import:
             return summary
         load = Load(
             writing, wanted, summary.source, self.wish.currency, now, self.wish.key_kind,
-            activity_names(self.warehouse.state), self.progress, self.graph,
+            activity_names(self.warehouse.state), self.progress, self.graph, met,
         )  # fmt: skip
-        loaded, unknown = load.run(good, bounds["with_order"])
+        loaded, unknown = load.run(good, bounds["facts"], bounds["with_order"])
         return _with_loaded(summary, loaded, unknown)
 
     def _refuse(
@@ -242,6 +266,7 @@ class _Import:
                 hint="Mend them, or import without strict: they then go to quarantine.",
             )
         values = {"import_id": summary.import_id, "batch": writing.batch}
+        offer_sealed(writing.session, self.warehouse.state.sealer)
         writing.append(QUARANTINE, queries.QUARANTINE_ROWS, values)
         return counts
 
@@ -280,7 +305,9 @@ def _with_loaded(summary: ImportSummary, loaded: Loaded, unknown: dict[str, int]
         )
     return replace(
         summary, orders=loaded.orders, orders_replaced=loaded.replaced, orders_unchanged=loaded.unchanged,
-        events=loaded.events, items=loaded.items, people=loaded.people, unknown_events=unknown, notes=notes,
+        events=loaded.events, items=loaded.items, people=loaded.people, keys=dict(loaded.joined.usable),
+        keys_unusable={kind: count for kind, count in loaded.joined.unusable.items() if count},
+        people_joined=loaded.joined.merges, unknown_events=unknown, notes=notes,
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from jingzhe.collect import queries
 from jingzhe.collect.activities import table_of
 from jingzhe.collect.customer_queries import IDENTITY_ROWS, IDENTITY_ROWS_OF_GRAPH
-from jingzhe.collect.people import Graph, number_people
+from jingzhe.collect.met_keys import MetKeys
+from jingzhe.collect.people import NOBODY, Graph, Joined, number_people
 from jingzhe.core.errors import EngineError
 from jingzhe.core.progress import Progress
 from jingzhe.store.facts import EVENTS, IDENTITIES, ITEMS, RETRACTIONS
@@ -31,6 +32,7 @@ class Loaded:
     events: int = 0
     items: int = 0
     mixed_currencies: int = 0
+    joined: Joined = NOBODY
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Load:
         activities: activities by name of event, in lower case.
         progress: is told.
         graph: says whose a customer's key is, where it knows; None where nobody does.
+        met: further keys of the customers; None where the files have none.
     """
 
     writing: Writing
@@ -58,6 +61,7 @@ class Load:
     activities: Mapping[str, str]
     progress: Progress
     graph: Graph | None = None
+    met: MetKeys | None = None
 
     @property
     def _events(self) -> bool:
@@ -74,41 +78,44 @@ class Load:
     def _has_items(self) -> bool:
         return bool({"product_id", "category"} & set(self.present))
 
-    def run(self, rows: int, with_order: int) -> tuple[Loaded, dict[str, int]]:
+    def run(self, rows: int, facts: int, with_order: int) -> tuple[Loaded, dict[str, int]]:
         """Writes and stages everything that is new.
 
         Args:
             rows: good rows.
+            facts: those of them that are facts; the others are people, of whom nothing happened.
             with_order: kept rows that have an order number.
 
         Returns:
             what was done, and the names of events that no activity is known for.
         """
         session, loaded = self.writing.session, Loaded()
-        good = queries.good_rows(self.present)
+        everybody = queries.good_rows(self.present)
+        good = everybody if facts == rows else queries.good_rows(self.present, facts_only=True)
         unknown: dict[str, int] = {}
         if self._events:
             names = {row["name"]: row["rows"] for row in session.run(queries.EVENT_NAMES).to_pylist()}
             table, unknown = table_of(names, self.activities)
             session.offer("activity_of", table)
         self.progress.stage("customers", rows)
-        loaded.people = number_people(self.writing, good, self.kind, self.graph)
+        numbered = number_people(self.writing, everybody, self.kind, self.graph, self.met)
+        loaded.joined, loaded.people = numbered.joined, numbered.by_lake + numbered.joined.new_people
         known = bool(session.run(queries.HAS_SOURCE, self._values)["events"][0].as_py())
         if with_order:
             self._orders(good, loaded, known=known)
-        if with_order < rows:
+        if with_order < facts:
             self._singles(good, loaded)
-        if loaded.events or loaded.replaced:
-            self._list(loaded)
+        if loaded.events or loaded.replaced or facts < rows:
+            self._list(numbered.by_lake)
         return loaded, unknown
 
-    def _list(self, loaded: Loaded) -> None:
+    def _list(self, unknown_to_graph: int) -> None:
         """Lists the customers who are new to the lake; the graph takes over those who have new numbers."""
         if self.graph is not None and self.graph.is_used():
             self.writing.append(IDENTITIES, IDENTITY_ROWS_OF_GRAPH, self._values)
-        elif loaded.people:
+        elif unknown_to_graph:
             self.writing.append(IDENTITIES, IDENTITY_ROWS, self._values)
-        if loaded.people:
+        if unknown_to_graph:
             self.writing.also(partial(leave_unadopted, self.writing.warehouse.state, batch=self.writing.batch))
 
     def _orders(self, good: Step, loaded: Loaded, *, known: bool) -> None:

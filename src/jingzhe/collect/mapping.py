@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 from jingzhe.collect.columns import Look, is_whole
 from jingzhe.collect.fields import BY_NAME, FIELDS, Field, normalised, words
+from jingzhe.collect.key_columns import field_of, guessed, is_key, kind_of
+from jingzhe.collect.masking import shape
 from jingzhe.collect.report import FieldMatch
 from jingzhe.core.errors import ImportRefusedError
 
@@ -30,13 +32,34 @@ class Table:
     looks: Sequence[Look]
 
 
-def match_columns(table: Table, given: Mapping[str, str], why_given: str) -> dict[str, FieldMatch]:
-    """Returns the column of each field that was found.
+@dataclass(frozen=True)
+class Keys:
+    """What to look for beside orders and events.
+
+    Args:
+        kinds: kinds of further keys of the customer that may be guessed.
+        people: True for a list of people: no column is looked at as an order's or an event's.
+    """
+
+    kinds: Set[str] = frozenset()
+    people: bool = False
+
+
+NO_KEYS = Keys()
+_OF_PEOPLE = frozenset({"customer_id", "quarantined"})
+
+
+def match_columns(
+    table: Table, given: Mapping[str, str], why_given: str, keys: Keys = NO_KEYS
+) -> dict[str, FieldMatch]:
+    """Returns the column of each field that was found; of a list of people neither time nor amount.
 
     Args:
         table: the columns.
-        given: columns by field, as people said; an empty name means that the field is not there.
+        given: columns by field, as people said; an empty name means that the field is not there. Further keys of
+            the customer are called by their kind: ``key.phone``.
         why_given: where ``given`` comes from: ``given`` or ``preset``.
+        keys: what may be guessed of people.
 
     Raises:
         ImportRefusedError: a given field or column does not exist, or customer, time or amount was not found.
@@ -44,30 +67,77 @@ def match_columns(table: Table, given: Mapping[str, str], why_given: str) -> dic
     matches = _given(table, given, why_given)
     _by_names(table, matches, frozenset(given))
     _by_values(table, matches, frozenset(given))
+    # Last: what is an order's number, or the customer's own, is no further key.
+    held = {match.column for match in matches.values()}
+    further = _further_keys(table, matches, frozenset(given), keys.kinds, held)
     missing = _missing(matches)
-    if missing:
+    # Points and a birthday look like an amount and a time: without a header that says so they are no orders.
+    doubtful = bool(missing) or ("amount" in matches and matches["amount"].why == "values")
+    if keys.people or (doubtful and further and _tells_of_people(matches, missing)):
+        if "customer_id" not in matches:
+            raise _refused(table, ["customer_id"])
+        matches = {name: match for name, match in matches.items() if name in _OF_PEOPLE}
+        held = {match.column for match in matches.values()}
+        further = _further_keys(table, {**matches, **further}, frozenset(given), keys.kinds, held)
+    elif missing:
         raise _refused(table, missing)
-    return {field.name: matches[field.name] for field in FIELDS if field.name in matches}
+    return {name: matches[name] for name in (field.name for field in FIELDS) if name in matches} | further
+
+
+def _further_keys(
+    table: Table, matches: Mapping[str, FieldMatch], settled: frozenset[str], kinds: Set[str], held: Set[str]
+) -> dict[str, FieldMatch]:
+    """Returns the columns of further keys: those given, and those that header and values say for certain."""
+    found = {name: match for name, match in matches.items() if is_key(name)}
+    if "customer_id" not in matches:
+        return found
+    customer = table.looks[table.columns.index(matches["customer_id"].column)]
+    for place, (column, look) in enumerate(zip(table.columns, table.looks, strict=True)):
+        if column in held or any(match.column == column for match in found.values()):
+            continue
+        kind = guessed(column, look, customer, kinds)
+        if kind is not None and field_of(kind) not in settled | found.keys():
+            found[field_of(kind)] = _match(table, field_of(kind), place, "name", _LIKELY)
+    return {name: _masked(match) for name, match in sorted(found.items())}
+
+
+def _masked(match: FieldMatch) -> FieldMatch:
+    """Returns a match whose samples are shapes: what an import says of itself is kept and shown, and is nobody's."""
+    return replace(match, samples=tuple(shape(sample) for sample in match.samples))
+
+
+def _tells_of_people(matches: Mapping[str, FieldMatch], missing: Sequence[str]) -> bool:
+    """Tells whether a file is a list of people: there are customers, and no header speaks of orders or events."""
+    if "customer_id" in missing:
+        return False
+    telling = {name for name, match in matches.items() if match.why in {"given", "preset"} or match.confidence > _HINT}
+    return all(name in _OF_PEOPLE or is_key(name) for name in telling)
 
 
 def _given(table: Table, given: Mapping[str, str], why: str) -> dict[str, FieldMatch]:
     matches: dict[str, FieldMatch] = {}
     for name, column in given.items():
-        if name not in BY_NAME:
+        if name not in BY_NAME and not is_key(name):
             raise ImportRefusedError(
-                f"There is no field {name!r}", hint=f"The fields are: {', '.join(BY_NAME)}.", file=table.file
+                f"There is no field {name!r}",
+                hint=f"The fields are: {', '.join(BY_NAME)}; further keys are called key.phone, key.email …",
+                file=table.file,
             )
         if not column:
             continue
         position = _position(table.columns, column)
         if position is None:
             raise ImportRefusedError(
-                f"The column {column!r}, given for {name}, is not in the file",
+                f"The column {column!r}, given for {_called(name)}, is not in the file",
                 hint=f"Its columns are: {', '.join(table.columns[:30])}.",
                 file=table.file,
             )
         matches[name] = _match(table, name, position, why, _CERTAIN)
     return matches
+
+
+def _called(name: str) -> str:
+    return f"the key {kind_of(name)}" if is_key(name) else name
 
 
 def _position(columns: Sequence[str], wanted: str) -> int | None:

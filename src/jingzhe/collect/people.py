@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -17,6 +20,7 @@ from jingzhe.collect.customer_queries import (
     SEEN,
     SEEN_CUSTOMERS,
 )
+from jingzhe.collect.met_keys import MetKeys
 from jingzhe.store.query import Step
 from jingzhe.store.state import counting
 from jingzhe.store.warehouse import Writing
@@ -32,8 +36,17 @@ class Graph(Protocol):
         """Tells whether the identity graph knows anybody; else the lake's own numbers hold."""
         ...
 
-    def check(self, kind: str) -> None:
-        """Raises a SettingError or an IdentityError where keys of a kind cannot say who somebody is."""
+    def check(self, kind: str, further: Sequence[str] = ()) -> None:
+        """Raises a SettingError or an IdentityError where keys of a kind cannot say who somebody is.
+
+        Args:
+            kind: of the customers' keys.
+            further: kinds of further keys of the customers.
+        """
+        ...
+
+    def may_guess(self, kind: str, further: Set[str]) -> Set[str]:
+        """Returns those kinds of ``further`` that there are and that the customers' own keys are not."""
         ...
 
     def homes(self, kind: str, customers: pa.Array) -> NDArray[Any]:
@@ -45,8 +58,57 @@ class Graph(Protocol):
         """
         ...
 
+    def join(self, kind: str, met: MetKeys, above: int) -> Joined:
+        """Joins customers by their further keys, as far as the rules allow.
 
-def number_people(writing: Writing, good_rows: Step, kind: str, graph: Graph | None = None) -> int:
+        Args:
+            kind: of the customers' keys.
+            met: the keys that stand in one row.
+            above: new people are numbered above this one.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Who the customers of an import are by the identity graph, and what further keys did.
+
+    Args:
+        customers: their keys, each once.
+        homes: under whom the facts of each are filed; 0 where the key stands for nobody.
+        new_people: how many were not known.
+        merges: how many people were taken over by another.
+        usable: further keys that could be used, by kind.
+        unusable: those that stand for none, by kind.
+    """
+
+    customers: pa.Array
+    homes: NDArray[Any]
+    new_people: int = 0
+    merges: int = 0
+    usable: Mapping[str, int] = field(default_factory=dict)
+    unusable: Mapping[str, int] = field(default_factory=dict)
+
+
+NOBODY = Joined(pa.array([], pa.string()), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """What numbering did.
+
+    Args:
+        by_lake: how many new people the graph does not know.
+        joined: what the graph said.
+    """
+
+    by_lake: int
+    joined: Joined
+
+
+def number_people(
+    writing: Writing, good_rows: Step, kind: str, graph: Graph | None = None, met: MetKeys | None = None
+) -> Numbered:
     """Keeps the steps ``people`` and ``new_people``; returns how many are new.
 
     Args:
@@ -54,23 +116,31 @@ def number_people(writing: Writing, good_rows: Step, kind: str, graph: Graph | N
         good_rows: the rows whose customers are meant.
         kind: the kind of key.
         graph: says whose a key is, where it knows; None where nobody does.
+        met: further keys of the customers; None where the rows have none.
     """
     session, state = writing.session, writing.warehouse.state
     values = {"kind": kind}
     seen = session.keep(Step(SEEN.name, f"WITH {good_rows.name} AS ({good_rows.sql}) {SEEN.sql}"))
+    in_lake = int(session.run(LAST_PERSON)["person_id"][0].as_py())
+    joined = NOBODY
+    if graph is not None and met is not None:
+        joined = graph.join(kind, met, in_lake)
     if graph is not None and graph.is_used():
-        customers = session.run(SEEN_CUSTOMERS)["customer"].combine_chunks()
-        found = pa.table({"customer": customers, "person_id": pa.array(graph.homes(kind, customers), pa.int64())})
+        customers = session.run(SEEN_CUSTOMERS)["customer"].combine_chunks().cast(pa.string())
+        # Mended rows bring customers of earlier imports, whom these files do not name.
+        others = customers.filter(pc.invert(pc.is_in(customers, joined.customers)))
+        homes = np.concatenate([joined.homes, graph.homes(kind, others)])
+        named = pa.concat_arrays([joined.customers, others])
+        found = pa.table({"customer": named, "person_id": pa.array(homes, pa.int64())})
         session.offer("graph_people", found.filter(pc.greater(found["person_id"], 0)))
         known = session.keep(KNOWN_TO_GRAPH, values)
         session.drop("graph_people")
     else:
         known = session.keep(KNOWN, values)
-    in_lake = session.run(LAST_PERSON)["person_id"][0].as_py()
     # Live events and decisions by hand number people as well, at the same time.
     with state.writing() as connection:
         last = counting.reserve(connection, counting.PEOPLE, seen - known, above=in_lake)
     new = session.keep(NEW_PEOPLE, {"last_person": last})
     session.keep(PEOPLE)
     session.drop(SEEN.name, KNOWN.name)
-    return new
+    return Numbered(new, joined)

@@ -6,24 +6,30 @@ from jingzhe.collect.rows import COLUMNS, ROWS
 from jingzhe.store.query import Query, Step, one
 
 
-def good_rows(present: tuple[str, ...]) -> Step:
-    """Returns the rows that are not refused, with every column of :data:`COLUMNS`."""
+def good_rows(present: tuple[str, ...], *, facts_only: bool = False) -> Step:
+    """Returns the rows that are not refused, with every column of :data:`COLUMNS`.
+
+    Args:
+        present: columns that the kept rows have.
+        facts_only: True to leave out the rows of lists of people, of whom nothing happened.
+    """
     absent = {"day": "CAST(ts AS DATE) AS day"}
     listed = ", ".join(
         name if name in present else absent.get(name, f"CAST(NULL AS {kind}) AS {name}")
         for name, kind in COLUMNS.items()
         if name not in {"refused", "raw", "quarantined"}
     )
-    return Step("good_rows", f"SELECT {listed} FROM {ROWS} WHERE refused IS NULL")
+    facts = " AND ts IS NOT NULL" if facts_only else ""
+    return Step("good_rows", f"SELECT {listed} FROM {ROWS} WHERE refused IS NULL{facts}")
 
 
 def bounds(present: tuple[str, ...]) -> Query:
-    """Returns how many good rows there are, how many of them have an order number, and their days."""
+    """Returns how many good rows there are, how many of them are facts or have an order number, and their days."""
     day = "day" if "day" in present else "ts"
     order = "count(order_id)" if "order_id" in present else "0"
     return one(
         "bounds",
-        f"SELECT count(*) AS good, {order} AS with_order, CAST(min({day}) AS DATE) AS first_day, "
+        f"SELECT count(*) AS good, count(ts) AS facts, {order} AS with_order, CAST(min({day}) AS DATE) AS first_day, "
         f"CAST(max({day}) AS DATE) AS last_day FROM {ROWS} WHERE refused IS NULL",
     )
 
@@ -31,7 +37,8 @@ def bounds(present: tuple[str, ...]) -> Query:
 # Names of events ------------------------------------------------------------------------------------------------------
 
 EVENT_NAMES = one(
-    "event_names", f"SELECT event_name AS name, count(*) AS rows FROM {ROWS} WHERE refused IS NULL GROUP BY 1"
+    "event_names",
+    f"SELECT event_name AS name, count(*) AS rows FROM {ROWS} WHERE refused IS NULL AND ts IS NOT NULL GROUP BY 1",
 )
 
 # Orders: one event per order, person and kind -------------------------------------------------------------------------
@@ -328,7 +335,7 @@ UNION ALL BY NAME SELECT file, line, field, value, reason, row, false AS again F
 
 QUARANTINE_ROWS = one(
     "quarantine_rows",
-    "SELECT $import_id AS import_id, * EXCLUDE (again), $batch AS batch FROM refused_rows "
+    "SELECT $import_id AS import_id, * EXCLUDE (again), $batch AS batch FROM new_refused "
     "ANTI JOIN quarantine USING (file, line, row) WHERE NOT again",
 )
 

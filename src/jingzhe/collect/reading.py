@@ -54,12 +54,14 @@ class ReadPlan:
         latest: rows later than this are refused.
         zone: IANA zone of times that carry none.
         folder: where copies go.
+        keys: fields of further keys that some file has.
     """
 
     wanted: tuple[str, ...]
     latest: datetime
     zone: str
     folder: Path
+    keys: tuple[str, ...] = ()
 
 
 def read_files(
@@ -68,7 +70,7 @@ def read_files(
     """Reads all files, each with how it was understood, into the kept step of rows, in order."""
     files: list[FileRows] = []
     for number, (given, understood) in enumerate(inputs):
-        rows = RowPlan(given.raw.columns, understood.readings, plan.zone, plan.latest, plan.wanted)
+        rows = RowPlan(given.raw.columns, understood.readings, plan.zone, plan.latest, plan.wanted, plan.keys)
         first = files[-1].first + files[-1].count if files else 0
         progress.stage(f"read {given.name}", given.rows)
         with watched(session, progress, given.rows):

@@ -37,7 +37,7 @@ class MappingReport:
 
     Args:
         file: its name.
-        shape: ``lines`` (orders with their lines), ``orders`` or ``events``.
+        shape: ``lines`` (orders with their lines), ``orders``, ``events`` or ``people``.
         matches: by field.
         unused: columns that stand for nothing here.
         encoding: how its text is encoded; empty for formats that say so themselves.
@@ -92,6 +92,9 @@ class ImportSummary:
         events: rows written to ``events``.
         items: rows written to ``items``.
         people: people not known before.
+        keys: further keys of customers that could be used, by kind; each once for a customer.
+        keys_unusable: those that could not, by kind: no telephone number, a placeholder such as 13800138000.
+        people_joined: people who became one with another because of these keys.
         first_day: day of the earliest accepted row.
         last_day: day of the latest accepted row.
         seconds: how long it took.
@@ -113,6 +116,9 @@ class ImportSummary:
     events: int = 0
     items: int = 0
     people: int = 0
+    keys: Mapping[str, int] = field(default_factory=dict)
+    keys_unusable: Mapping[str, int] = field(default_factory=dict)
+    people_joined: int = 0
     first_day: date | None = None
     last_day: date | None = None
     seconds: float = 0.0
@@ -142,7 +148,7 @@ class ImportSummary:
         known = self.orders + self.orders_replaced + self.orders_unchanged
         return replace(
             self, repeated=self.import_id, publication=None, orders=0, orders_replaced=0, orders_unchanged=known,
-            events=0, items=0, people=0, seconds=round(seconds, 3),
+            events=0, items=0, people=0, people_joined=0, seconds=round(seconds, 3),
         )  # fmt: skip
 
     def document(self) -> dict[str, Any]:
@@ -150,7 +156,8 @@ class ImportSummary:
         body = asdict(self)
         for name in ("first_day", "last_day"):
             body[name] = None if body[name] is None else body[name].isoformat()
-        body["rejected"] = dict(self.rejected)
+        for name in ("rejected", "keys", "keys_unusable"):
+            body[name] = dict(body[name])
         body["notes"] = [list(note) for note in self.notes]
         return body
 

@@ -78,6 +78,7 @@ class RowPlan:
         zone: IANA zone of times that carry none.
         latest: rows later than this are refused.
         wanted: columns of :data:`ROWS` that some file of the import has.
+        keys: fields of further keys that some file of the import has; they become the columns :func:`key_column`.
     """
 
     columns: tuple[str, ...]
@@ -85,11 +86,22 @@ class RowPlan:
     zone: str
     latest: datetime
     wanted: tuple[str, ...]
+    keys: tuple[str, ...] = ()
+
+    @property
+    def is_of_people(self) -> bool:
+        """Tells whether the rows are people, of whom nothing happened: they have no time."""
+        return "ordered_at" not in self.readings
 
     @property
     def needs_amount(self) -> bool:
-        """Tells whether a row without an amount is refused: orders need one, events do not."""
-        return "event_name" not in self.readings
+        """Tells whether a row without an amount is refused: orders need one, events and people do not."""
+        return "event_name" not in self.readings and not self.is_of_people
+
+
+def key_column(place: int) -> str:
+    """Returns the column of :data:`ROWS` that holds the further key at a place of the import's list."""
+    return f"key_{place}"
 
 
 def columns_wanted(fields: frozenset[str], zone: str) -> tuple[str, ...]:
@@ -136,11 +148,18 @@ def _read(plan: RowPlan) -> list[str]:
     for name in NUMBERS:
         if name in readings:
             listed.append(f"{number_of(readings[name])} AS n_{name}")
-    listed.append(f"{time_of(readings['ordered_at']).quick} AS t_quick")
+    if not plan.is_of_people:
+        listed.append(f"{time_of(readings['ordered_at']).quick} AS t_quick")
+    listed += [
+        f"{key_of(readings[name]) if name in readings else 'CAST(NULL AS VARCHAR)'} AS {key_column(place)}"
+        for place, name in enumerate(plan.keys)
+    ]
     return listed
 
 
 def _times(plan: RowPlan) -> str:
+    if plan.is_of_people:
+        return "CAST(NULL AS TIMESTAMP) AS t_local, CAST(NULL AS TIMESTAMPTZ) AS t_instant"
     time = time_of(plan.readings["ordered_at"])
     return f"{time.local} AS t_local, {time.instant} AS t_instant"
 
@@ -165,17 +184,19 @@ def _amount(plan: RowPlan) -> str:
 def _refused(plan: RowPlan) -> str:
     """Returns the number of the first refusal that applies, null for a good row."""
     readings = plan.readings
-    time = readings["ordered_at"]
     junk = ", ".join(literal(value) for value in junk_spellings())
     tests = {
         ("bad-json", ""): "broken",
         ("missing-customer", "customer_id"): "customer IS NULL",
         ("junk-customer", "customer_id"): f"customer IN ({junk})",
-        ("missing-time", "ordered_at"): f"ts IS NULL AND ({time.filled}) IS NOT TRUE",
-        ("bad-time", "ordered_at"): "ts IS NULL",
-        ("time-out-of-range", "ordered_at"): "ts < TIMESTAMP '1970-01-01' OR ts > TIMESTAMP '9999-12-31'",
-        ("time-in-future", "ordered_at"): "ts > make_timestamp(epoch_us($latest))",
     }
+    if not plan.is_of_people:
+        tests |= {
+            ("missing-time", "ordered_at"): f"ts IS NULL AND ({readings['ordered_at'].filled}) IS NOT TRUE",
+            ("bad-time", "ordered_at"): "ts IS NULL",
+            ("time-out-of-range", "ordered_at"): "ts < TIMESTAMP '1970-01-01' OR ts > TIMESTAMP '9999-12-31'",
+        }
+    tests["time-in-future", "ordered_at"] = "ts > make_timestamp(epoch_us($latest))"
     if "event_name" in readings:
         tests["missing-event", "event_name"] = "event_name IS NULL"
     for name in NUMBERS:
@@ -205,7 +226,7 @@ def _kept(plan: RowPlan) -> list[str]:
             listed.append(f"{special.get(name, name)} AS {name}")
         else:
             listed.append(f"CAST(NULL AS {COLUMNS[name]}) AS {name}")
-    return listed
+    return [*listed, *(key_column(place) for place in range(len(plan.keys)))]
 
 
 def field_column(readings: Mapping[str, Reading], columns: tuple[str, ...], field: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from jingzhe.collect.columns import Look, date_order, look
 from jingzhe.collect.fields import BY_NAME
-from jingzhe.collect.mapping import Table, match_columns
+from jingzhe.collect.key_columns import is_key
+from jingzhe.collect.mapping import NO_KEYS, Keys, Table, match_columns
 from jingzhe.collect.report import FieldMatch, MappingReport
 from jingzhe.collect.sources import Input
 from jingzhe.collect.values import DecimalStyle, Reading, TimeStyle
@@ -30,12 +31,14 @@ class Wish:
         why: where that comes from: ``given`` or ``preset``.
         dates: how times are written, where guessing errs.
         decimal: what stands before the decimals, where guessing errs.
+        keys: what may be guessed of people.
     """
 
     columns: Mapping[str, str]
     why: str = "given"
     dates: TimeStyle | None = None
     decimal: DecimalStyle | None = None
+    keys: Keys = NO_KEYS
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,11 @@ def understand(session: LocalSession, given: Input, wish: Wish) -> Understood:
     looks = {one_.alias: one_ for one_ in look(session, "scan", given.raw, types)}
     session.rejections()
     table = Table(given.name, given.raw.columns, list(looks.values()))
-    matches = match_columns(table, wish.columns, wish.why)
+    matches = match_columns(table, wish.columns, wish.why, wish.keys)
     readings: dict[str, Reading] = {}
     for name, match in matches.items():
         alias = given.raw.aliases[given.raw.columns.index(match.column)]
-        readings[name], note = _reading(session, BY_NAME[name].kind, looks[alias], wish)
+        readings[name], note = _reading(session, "id" if is_key(name) else BY_NAME[name].kind, looks[alias], wish)
         matches[name] = replace(match, note=note)
     session.rejections()
     return Understood(readings, _report(given, matches))
@@ -90,7 +93,9 @@ def _plain_type(kind: str) -> str:
 
 
 def _report(given: Input, matches: Mapping[str, FieldMatch]) -> MappingReport:
-    if "event_name" in matches:
+    if "ordered_at" not in matches:
+        shape = "people"
+    elif "event_name" in matches:
         shape = "events"
     else:
         shape = (

@@ -15,6 +15,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from jingzhe.core.errors import SettingError
+from jingzhe.core.seal_keys import FILE_NAME as SEAL_FILE
+from jingzhe.core.seal_keys import KeyFile
 
 FILE_NAME = "jingzhe.toml"
 _ENGINE = re.compile(r"duckdb|local(\[(\d+|\*)\])?|(spark|sc)://[^\s/]+(/\S*)?")
@@ -45,6 +47,9 @@ class Settings(BaseSettings):
         default=None, description="folder of the copies of an object store's files; empty: in the project's folder"
     )
     lake_cache_mb: int = Field(default=20_000, ge=0, description="how much of an object store's files is kept, MB")
+    seal_key_file: Path | None = Field(
+        default=None, description="file of the keys that seal personal data; empty: in the project's folder"
+    )
     timezone: str = Field(default="UTC", description="IANA zone in which days begin and files are read")
     currency: str = Field(default="", description="ISO 4217 code for amounts that carry none; empty: none")
     industry: str = Field(default="general", description="industry pack with the thresholds of the states")
@@ -90,6 +95,9 @@ class Settings(BaseSettings):
     )
     scan_address: bool = Field(default=False, description="whether scans keep the client's address")
     webhook_private: bool = Field(default=False, description="whether webhooks may go into the own network")
+    trace_endpoint: str = Field(
+        default="", description="collector of traces, by OTLP over HTTP (http://otel:4318); empty: no traces"
+    )
     export_hours: float = Field(default=24.0, gt=0, description="how long exported files are kept, hours")
     wait_seconds: float = Field(default=60.0, ge=0, description="how long to wait for another writer")
 
@@ -157,6 +165,12 @@ class Settings(BaseSettings):
     def resolved_lake_url(self) -> str:
         """Returns the folder (or URL) of the lake."""
         return self.lake_url or str((self.home / "lake").absolute())
+
+    @property
+    def key_file(self) -> KeyFile:
+        """Returns where the keys stand that seal personal data."""
+        own = self.seal_key_file is None
+        return KeyFile((self.seal_key_file or self.home / SEAL_FILE).absolute(), own)
 
     @property
     def resolved_cache_folder(self) -> Path:

@@ -12,6 +12,7 @@ from functools import partial
 
 from jingzhe.core.errors import JingzheError
 from jingzhe.core.log import Log
+from jingzhe.core.tracing import span
 from jingzhe.outgoing import signing
 from jingzhe.outgoing.deliveries import Deliveries, Delivery
 from jingzhe.outgoing.gathering import Gathering
@@ -120,8 +121,12 @@ class Courier:
                 self.log.error("a delivery could not be marked and will be tried again", reason=str(error)[:200])
 
     def _deliver(self, webhook: Webhook, delivery: Delivery) -> None:
-        reply = self._sent(webhook, delivery.delivery_id, delivery.payload)
-        status = self.deliveries.mark(delivery, reply)
+        with span("jingzhe.webhook", "client") as told:
+            reply = self._sent(webhook, delivery.delivery_id, delivery.payload)
+            status = self.deliveries.mark(delivery, reply)
+            told.set(jingzhe__kind=delivery.kind, jingzhe__tries=delivery.tries + 1, jingzhe__outcome=status)
+            if not reply.took_it:
+                told.failed(str(reply.status or "no answer"))
         self.log.info(
             "webhook tried", webhook=webhook.webhook_id, kind=delivery.kind, tries=delivery.tries + 1, status=status,
             answer=reply.status,

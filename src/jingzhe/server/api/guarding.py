@@ -50,6 +50,7 @@ class Guard:
         actor = NOBODY
         if route.needs != "public":
             actor, by_cookie = await run_in_threadpool(self._actor, request)
+            request.scope["jingzhe.role"] = actor.role or actor.kind
             if not isinstance(route.needs, str):
                 actor.check(route.needs)
             if by_cookie and writes:

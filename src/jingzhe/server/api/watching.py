@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jingzhe.core.log import Log
+from jingzhe.core.tracing import span
 from jingzhe.server.api.problems import document
 
 MOST_BODY_BYTES = 1_000_000
@@ -67,6 +68,21 @@ class Watched:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        caller = dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1")
+        with span("request", "server", caller) as told:
+            status = await self._serve(scope, receive, send)
+            # The pattern of the route: the path may hold somebody's key.
+            route = scope.get("jingzhe.route", "-")
+            told.name(f"{scope['method']} {route}" if route != "-" else "unknown")
+            told.set(
+                http__request__method=scope["method"] if route != "-" else "_OTHER", http__route=route,
+                http__response__status_code=status, jingzhe__role=scope.get("jingzhe.role", "nobody"),
+            )  # fmt: skip
+            if status >= 500:
+                told.failed(str(status))
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Serves one request; returns its status."""
         given = dict(scope["headers"]).get(b"x-request-id", b"")
         name = given.decode() if _REQUEST_ID.match(given) else secrets.token_hex(8)
         scope["jingzhe.request_id"] = name
@@ -94,6 +110,7 @@ class Watched:
             await answer(scope, receive, sent)
         finally:
             self._note(scope, status, time.perf_counter() - began)
+        return status
 
     def _tell_failure(self, scope: Scope, error: Exception) -> None:
         # Where, not what: a message may hold values of people.

@@ -39,6 +39,9 @@ class ImportShown(Shown):
     orders_replaced: int
     orders_unchanged: int
     people: int = Field(description="people not known before")
+    keys: dict[str, int] = Field(description="further keys of customers that could be used, by kind")
+    keys_unusable: dict[str, int] = Field(description="those that could not: placeholders, or not written like one")
+    people_joined: int = Field(description="people who became one with another because of these keys")
     first_day: date | None = None
     last_day: date | None = None
     seconds: float
@@ -63,7 +66,8 @@ class Refused(Shown):
 IMPORT_EXAMPLE = {
     "import_id": "20260305-080000-orders", "source": "shop", "files": ["orders.csv"], "rows": 1000,
     "rows_accepted": 998, "rows_rejected": 2, "rejected": {"bad-time": 2}, "orders": 400, "orders_replaced": 0,
-    "orders_unchanged": 0, "people": 120, "first_day": "2025-01-01", "last_day": "2025-12-31", "seconds": 0.8,
+    "orders_unchanged": 0, "people": 120, "keys": {"phone": 115}, "keys_unusable": {"phone": 3},
+    "people_joined": 12, "first_day": "2025-01-01", "last_day": "2025-12-31", "seconds": 0.8,
     "publication": 3,
 }  # fmt: skip
 _ROW = {
