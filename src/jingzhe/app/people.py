@@ -33,6 +33,7 @@ from jingzhe.profile.columns import PEOPLE as PEOPLE_TABLE
 from jingzhe.profile.columns import PERSON_DAYS, PROFILES
 from jingzhe.profile.queries import all_person_days
 from jingzhe.profile.refresh import DOCUMENT as REFRESH
+from jingzhe.profile.refresh import Recipe
 from jingzhe.store.engine.desk import Desk
 from jingzhe.store.engine.duck import DuckEngine
 from jingzhe.store.facts import EVENTS, IDENTITIES, ITEMS, RETRACTIONS
@@ -103,6 +104,7 @@ class People:
         self._lock = threading.Lock()
         self._pinned: tuple[float, Pinned] | None = None
         self._thresholds: tuple[float, date, rfm.Thresholds] | None = None
+        self._how: tuple[float, Recipe] | None = None
         self._held = ExitStack()
         self._desks: queue.SimpleQueue[Desk] = queue.SimpleQueue()
         engine = DuckEngine(workspace.warehouse.engine.work_folder, _MEMORY_MB, threads=1)
@@ -254,8 +256,7 @@ class People:
             from_facts: True where the stored person-days are not those of these people.
         """
         basis = self._workspace.basis
-        known = fitted.latest(self._warehouse)
-        how = fitted.recipe(basis, known.models if known else None)
+        how = self._recipe()
         values = how.values(day) | rfm.people_values(self._classes(pinned.as_of or day), day)
         days: tuple[Step, ...] = ()
         if from_facts:
@@ -266,6 +267,15 @@ class People:
         relations = {table.name: _under(self._rows(pinned, table, people), people[0]) for table in read}
         found = self._asked(Query("person_then", steps), values, relations)
         return found[0] if found else None
+
+    def _recipe(self) -> Recipe:
+        """Returns how profiles are computed with the models of now, a fraction of a second old at most."""
+        with self._lock:
+            if self._how is None or time.monotonic() >= self._how[0]:
+                known = fitted.latest(self._warehouse)
+                how = fitted.recipe(self._workspace.basis, known.models if known else None)
+                self._how = time.monotonic() + self._look_again_seconds, how
+            return self._how[1]
 
     def _classes(self, day: date) -> rfm.Thresholds:
         with self._lock:

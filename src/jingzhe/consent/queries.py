@@ -51,9 +51,9 @@ LEFT JOIN weighed ON weighed.n = q.n
 LEFT JOIN words ON words.n = q.n AND words.place = 1
 ORDER BY q.n"""
 
-# Whose keys that statement looks at: of whom no address is given.
+# Whose keys that statement looks at: of whom no address is given, where the channel has addresses.
 WHOSE_KEYS = f"""{_WHO.rstrip().removesuffix(",")}
-SELECT DISTINCT person_id FROM members WHERE address IS NULL"""
+SELECT DISTINCT person_id FROM members WHERE address IS NULL AND kind <> ''"""
 
 # Everything said by people in {numbers}, and everything that stops them.
 WORDS = """
