@@ -189,6 +189,8 @@ def test_of_two_servers_that_start_at_once_one_makes_the_owner(
 ) -> None:
     url = request.getfixturevalue("postgres_url") if store == "postgres" else f"sqlite:///{tmp_path / 'state.db'}"
     monkeypatch.setenv("JINGZHE_STATE_URL", url)
+    # Hosts of one project have one key file.
+    monkeypatch.setenv("JINGZHE_SEAL_KEY_FILE", str(tmp_path / "seal.keys"))
     with served(tmp_path / "one", "--role", "api") as one, served(tmp_path / "two", "--role", "api") as two:
         for server in (one, two):
             server.logged("api started")
