@@ -18,7 +18,7 @@ from jingzhe.app.workspace import open_workspace
 from jingzhe.collect.report import ImportSummary
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import FixedClock
-from jingzhe.core.errors import ImportRefusedError, SettingError
+from jingzhe.core.errors import ImportRefusedError, NoDataError, SettingError
 from jingzhe.identity.keys import Key
 from jingzhe.identity.merges import undo
 from jingzhe.identity.overrides import overrides
@@ -136,6 +136,11 @@ def test_a_list_of_members_and_their_orders(shop: Shop) -> None:
     brought(shop, "orders.csv", "customer_id,order_id,date,amount", "M1,o1,2026-03-01,5", "M3,o2,2026-03-01,7")
     assert shop.histories() == [(1, 20.0), (1, 7.0), (1, 5.0)], "M1 has a login already: K1 stays with M1 alone"
     assert shop.sql("SELECT value FROM identities WHERE kind = 'customer' ORDER BY 1") == [("M1",), ("M2",), ("M3",)]
+    with asked(shop) as people:
+        page = people.person(shop.now("login", "M2"))
+        assert (page.profile, page.scores, page.identities) == (None, None, (("customer", "M2"),)), "who never came"
+        with pytest.raises(NoDataError):
+            people.person(424_242)
 
 
 def test_a_workbook_names_its_rows_and_numbers_are_telephones(small_shop: Shop) -> None:

@@ -76,7 +76,8 @@ class Person:
         as_of: day at whose end it holds.
         publication: number of the publication it was read from.
         identities: kind and value of the keys by which sources know them.
-        profile: the columns of :data:`jingzhe.profile.columns.PEOPLE`.
+        profile: the columns of :data:`jingzhe.profile.columns.PEOPLE`; None where nothing but keys is known, as of a
+            member of a list who never came.
         scores: the columns of :data:`jingzhe.dormancy.columns.SCORES`; None for an earlier day, for people without an
             order, and for those whom a merge that is younger than the profiles concerns.
     """
@@ -85,7 +86,7 @@ class Person:
     as_of: date
     publication: int
     identities: tuple[tuple[str, str], ...]
-    profile: dict[str, Any] = field(hash=False)
+    profile: dict[str, Any] | None = field(hash=False)
     scores: dict[str, Any] | None = field(hash=False)
 
 
@@ -174,10 +175,10 @@ class People:
             profile = self._then(pinned, people, day, from_facts=unsettled)
         else:
             profile = self._now(pinned, people, day)
-        if profile is None:
+        keys = self._rows(pinned, IDENTITIES, people).to_pylist()
+        if profile is None and (earlier or not keys):
             raise NoDataError("There is no such person", hint="Or nothing was known of them by then.", as_of=day)
         scores = [] if earlier or unsettled else self._rows(pinned, SCORES, people[:1]).to_pylist()
-        keys = self._rows(pinned, IDENTITIES, people).to_pylist()
         identities = tuple(sorted({(row["kind"], row["value"]) for row in keys}))
         return Person(people[0], day, pinned.publication, identities, profile, scores[0] if scores else None)
 

@@ -57,7 +57,7 @@ PersonShown: Any = create_model(
     as_of=(date, Field(description="day at whose end it holds")),
     publication=int,
     identities=list[Identity],
-    profile=Profile,
+    profile=(Profile | None, Field(default=None, description="null for people of whom only keys are known")),
     scores=(Scores | None, Field(default=None, description="null for an earlier day, and for people without an order")),
     consents=(list[Standing], Field(default=[], description="what may be sent, of all that was ever named")),
     suppressions=(list[SuppressionShown], Field(default=[], description="what stops them, lifted ones too; today's")),
@@ -127,7 +127,7 @@ def get_person(
     return PersonShown(
         person_id=found.person_id, as_of=found.as_of, publication=found.publication,
         identities=[Identity(kind=kind, value=value) for kind, value in found.identities],
-        profile=Profile.model_validate(found.profile),
+        profile=None if found.profile is None else Profile.model_validate(found.profile),
         scores=None if found.scores is None else Scores.model_validate(found.scores), consents=said.standing,
         suppressions=suppressions_of(served, person_id), personalisation=said.personalisation,
         assignments=_assignments(served, person_id, end),
