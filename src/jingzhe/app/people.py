@@ -175,8 +175,8 @@ class People:
             profile = self._then(pinned, people, day, from_facts=unsettled)
         else:
             profile = self._now(pinned, people, day)
-        keys = self._rows(pinned, IDENTITIES, people).to_pylist()
-        if profile is None and (earlier or not keys):
+        keys = [] if profile is None and earlier else self._rows(pinned, IDENTITIES, people).to_pylist()
+        if profile is None and not keys:
             raise NoDataError("There is no such person", hint="Or nothing was known of them by then.", as_of=day)
         scores = [] if earlier or unsettled else self._rows(pinned, SCORES, people[:1]).to_pylist()
         identities = tuple(sorted({(row["kind"], row["value"]) for row in keys}))

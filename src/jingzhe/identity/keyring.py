@@ -170,7 +170,8 @@ def show_keys(connection: Connection, people: Iterable[int]) -> None:
         people: under whom the keys are filed.
     """
     # Read first: SQLite drops no table while a statement is being read.
-    rows = as_rows(connection, keys_of_people(connection, np.array(sorted(set(people)), np.int64)))
+    wanted = np.array(sorted(set(people)), np.int64)
+    rows = as_rows(connection, keys_of_people(connection, wanted)) if len(wanted) else []
     names = tuple(column.name for column in _held.columns)
     declared = ", ".join(f"{name} {'TEXT' if name in {'kind', 'value'} else 'BIGINT'}" for name in names)
     ending = " ON COMMIT DROP" if connection.dialect.name == "postgresql" else ""
