@@ -7,12 +7,12 @@ beside readers who ask for one profile after the other; generator, readers, serv
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,12 +55,11 @@ class Readers:
                 url = f"{self._url}{drawn.randrange(1, self._people)}"
                 asked = urllib.request.Request(url, headers=self._head)  # noqa: S310
                 begun = time.perf_counter()
-                try:
-                    urllib.request.urlopen(asked, timeout=30).read()  # noqa: S310
-                except urllib.error.HTTPError as error:
-                    if error.code != 404:  # somebody without an event
-                        raise
-                self.took.append(time.perf_counter() - begun)
+                with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 - our own server
+                    page = answer.read()
+                took = time.perf_counter() - begun
+                if json.loads(page)["profile"] is not None:
+                    self.took.append(took)
 
         threads = [threading.Thread(target=read, args=(seed,)) for seed in range(self._count)]
         for thread in threads:
