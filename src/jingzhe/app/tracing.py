@@ -82,7 +82,9 @@ def _check(endpoint: str) -> None:
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingError(
-            f"trace_endpoint is no URL of a collector: {endpoint!r}", hint="Write it as http://collector:4318."
+            # Not the URL itself: a password may stand in it.
+            "trace_endpoint is no URL of a collector",
+            hint="Write it as http://collector:4318.",
         )
     try:
         missing = [name for name in _NEEDED if find_spec(name) is None]
