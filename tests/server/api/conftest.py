@@ -15,6 +15,7 @@ from jingzhe.access.accounts import Accounts
 from jingzhe.access.actor import MACHINE
 from jingzhe.access.keys import Keys
 from jingzhe.access.permissions import ROLES
+from jingzhe.app import models as fitted
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.core.clock import FixedClock
 from jingzhe.server.api.application import create_api
@@ -80,7 +81,10 @@ def site(shop: Workspace) -> Iterator[Site]:
     clock = shop.warehouse.clock
     assert isinstance(clock, FixedClock)
     clock.moment = NOW
+    before = fitted.latest(shop.warehouse)
     yield from _site(shop, clock)
+    # Else what the modules after this one see depends on the order in which they run.
+    assert fitted.latest(shop.warehouse) == before, "a test has trained the models of the common shop"
 
 
 @pytest.fixture
