@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
+from msgspec.structs import replace as replace_struct
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.collect import drain_queries as queries
 from jingzhe.collect.calls import Normalised, Refused
 from jingzhe.collect.counting import tally
+from jingzhe.collect.isolating import NOT_OF_EVENTS, UNFORESEEN, culprits, told
 from jingzhe.collect.minding import Minding, without_erased
 from jingzhe.collect.naming import names_of
 from jingzhe.collect.normalise import Normaliser
@@ -60,6 +62,7 @@ class Drained:
         publication: number; None where nothing was there.
         oldest_us: when the oldest of them was received, UTC microseconds.
         seconds: how long it took.
+        unforeseen: what failed at single events and where, of those quarantined for it: to be told to the makers.
     """
 
     rows: int = 0
@@ -72,6 +75,15 @@ class Drained:
     publication: int | None = None
     oldest_us: int | None = None
     seconds: float = 0.0
+    unforeseen: tuple[str, ...] = ()
+
+
+class _Staged(NamedTuple):
+    """What a drain has staged: what of it to remember once it is published."""
+
+    good: Normalised
+    met: dict[tuple[str, str], int]
+    done: Drained
 
 
 @dataclass
@@ -118,13 +130,14 @@ class Drain:
         if not rows:
             return Drained()
         contents = self._read(rows).contents
-        with self.warehouse.writing("drain of the inbox") as writing:
-            if self._is_drained(rows):
-                # Another drain had claimed the same rows and was quicker.
-                return Drained()
-            done = self._bring(writing, rows, contents)
+        try:
+            done = self._bring(rows, contents)
+        except NOT_OF_EVENTS:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again where it is of no event
+            done = self._bring(rows, self._without_culprits(rows, contents, error))
         self._tidy()
-        return Drained(**{**done, "seconds": time.perf_counter() - begun})
+        return replace(done, seconds=time.perf_counter() - begun)
 
     def close(self) -> None:
         """Waits for what is read ahead, of which nothing was claimed, and ends the process that reads."""
@@ -199,7 +212,19 @@ class Drain:
 
     # ---- into the lake
 
-    def _bring(self, writing: Writing, rows: Sequence[Row], contents: Contents) -> dict[str, Any]:
+    def _bring(self, rows: Sequence[Row], contents: Contents) -> Drained:
+        with self.warehouse.writing("drain of the inbox") as writing:
+            if self._is_drained(rows):
+                # Another drain had claimed the same rows and was quicker.
+                return Drained()
+            staged = self._staged(writing, rows, contents)
+            publication = writing.publish(f"drain of {contents.requests} requests")
+        # Only now: what was not published has to be written by the next try.
+        self.seen.remember(staged.good.event_ids, writing.batch)
+        self._show(staged.met)
+        return replace(staged.done, publication=publication.seq if publication else None)
+
+    def _staged(self, writing: Writing, rows: Sequence[Row], contents: Contents) -> _Staged:
         now = self.warehouse.clock.now()
         found, erased = without_erased(self.minding, contents.found)
         self.seen.catch_up(writing.session, now, writing.batch - 1)
@@ -219,17 +244,26 @@ class Drain:
         numbers = [row.number for row in rows]
         writing.also(partial(_drained_rows, numbers=numbers, refused=refused, now=now))
         writing.also(tally(found, kept, good, refused, zone_named(self.zone)).write)
-        publication = writing.publish(f"drain of {contents.requests} requests")
-        # Only now: what was not published has to be written by the next try.
-        self.seen.remember(good.event_ids, writing.batch)
-        self._show(met)
-        return {
-            "rows": len(rows), "requests": contents.requests, "events": len(found) + len(found.refused) + erased,
-            "calls": len(good), "duplicates": len(found) - len(kept), "quarantined": len(refused),
-            "erased": erased,
-            "publication": publication.seq if publication else None,
-            "oldest_us": contents.oldest_us,
-        }  # fmt: skip
+        done = Drained(
+            len(rows), contents.requests, len(found) + len(found.refused) + erased, len(good),
+            len(found) - len(kept), len(refused), erased, oldest_us=contents.oldest_us,
+            unforeseen=tuple(sorted({one.detail for one in refused if one.reason == UNFORESEEN})),
+        )  # fmt: skip
+        return _Staged(good, met, done)
+
+    def _without_culprits(self, rows: Sequence[Row], contents: Contents, error: Exception) -> Contents:
+        """Returns the contents with those events refused at which the drain fails, so that they hold up no other."""
+        found, detail = contents.found, told(error)
+
+        def attempt(chosen: NDArray[np.bool_]) -> None:
+            with self.warehouse.writing("search for what the drain fails at") as writing:
+                self._staged(writing, rows, replace_struct(contents, found=found.only(chosen)))
+                writing.rehearse()
+
+        wrong = culprits(len(found), attempt)
+        refused = [found.refuse(place, UNFORESEEN, "", detail) for place in np.flatnonzero(wrong).tolist()]
+        left = replace(found.only(~wrong), refused=[*found.refused, *refused])
+        return replace_struct(contents, found=left)
 
     def _write(
         self, writing: Writing, good: Normalised, homes: NDArray[np.int64], met: dict[tuple[str, str], int]

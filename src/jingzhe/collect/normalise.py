@@ -15,8 +15,9 @@ from typing import Any
 from msgspec import structs
 
 from jingzhe.collect.calls import Heading, Named, Normalised, Refused, number_of
+from jingzhe.collect.isolating import UNFORESEEN, told
 from jingzhe.collect.naming import Names
-from jingzhe.collect.received import HISTORICAL, Received
+from jingzhe.collect.received import HISTORICAL, WHOLE, Received
 from jingzhe.collect.wire import segment, sensors
 from jingzhe.collect.wire.call import AROUND, NO_MONEY, BadCallError, Call, Line, Money
 from jingzhe.collect.wire.sizes import check_size
@@ -50,7 +51,14 @@ class Normaliser:
         done = Normalised()
         for request in requests:
             source = self.sources.get(request.source_id)
-            head, events, read = self._opened(request)
+            try:
+                head, events, read = self._opened(request)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - said by the refusal; the other requests go on
+                whole = structs.replace(request, body=b"", call=WHOLE if request.call == "batch" else request.call)
+                done.refused.append(Refused(whole, request.body, UNFORESEEN, "", told(error)))
+                continue
             if source is None:
                 done.refused.extend(Refused(head, raw, "unknown-source", "", "") for raw in events)
                 continue
@@ -62,6 +70,10 @@ class Normaliser:
                     self._add(done, place, source, raw, read(raw))
                 except BadCallError as error:
                     done.refused.append(Refused(head, raw, error.reason, error.field, error.detail))
+                except MemoryError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - said by the refusal; the other events go on
+                    done.refused.append(Refused(head, raw, UNFORESEEN, "", told(error)))
         return done
 
     def _opened(self, request: Received) -> tuple[Received, list[bytes], Callable[[bytes], Call]]:
@@ -82,15 +94,18 @@ class Normaliser:
         around, money, activity = call.around, call.money, named.activity
         if source.kind != GUESSED:
             around = (source.kind, *around[_CHANNEL + 1 :])
+        silent = money is NO_MONEY and activity not in _MOVED
+        moved = _NONE_MOVED if silent else self._money(money, activity)
+        lines = _lines(number, money.lines, activity) if money.lines and activity is not None else ()
+        context = done.contexts.setdefault(around, len(done.contexts))
         done.calls.append(call)
         done.ids.append(number)
         done.ts_us.append(ts_us)
         done.heading.append(heading)
         done.name.append(named.place)
-        done.context.append(done.contexts.setdefault(around, len(done.contexts)))
-        silent = money is NO_MONEY and activity not in _MOVED
-        done.money.append(_NONE_MOVED if silent else self._money(money, activity))
-        done.lines.append(_lines(number, money.lines, activity) if money.lines and activity is not None else ())
+        done.context.append(context)
+        done.money.append(moved)
+        done.lines.append(lines)
         done.raw.append(raw)
 
     def _named(self, done: Normalised, call: Call) -> Named:

@@ -11,6 +11,9 @@ Protocol = Literal["segment", "sensors"]
 HISTORICAL = "historical"
 """Call of a refused event whose batch said that its times are to be left alone: they are when it is replayed, too."""
 
+WHOLE = "whole"
+"""Call of a refused batch whose events could not be told apart: it is replayed as it came."""
+
 
 class Received(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One request that is to be acknowledged.

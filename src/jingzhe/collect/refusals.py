@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jingzhe.collect.isolating import UNFORESEEN
 from jingzhe.collect.reasons import REASONS
 from jingzhe.core.text import Text
 
@@ -19,6 +20,7 @@ EVENT_REASONS: dict[str, Text] = {
     "too-large": Text("larger than an event may be", "事件过大"),
     "too-many-products": Text("more than a thousand products", "商品数量过多"),
     "too-many-properties": Text("more properties than an event may have", "属性过多"),
+    UNFORESEEN: Text("nobody foresaw it; try it again with the next version", "未预见的问题,请在升级后重试"),
     "unknown-source": Text("its source is not known any more", "未知来源"),
 }  # fmt: skip
 """Words for every code that a quarantined event can carry."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from jingzhe.collect.calls import Refused
-from jingzhe.collect.received import HISTORICAL, Received, packed
+from jingzhe.collect.received import HISTORICAL, WHOLE, Received, packed
 from jingzhe.collect.refusals import EVENT_REASONS
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import NoDataError, SettingError
@@ -296,6 +296,8 @@ def _request(row: sa.Row[Any]) -> Received:
         sent = b',"sentAt":' + msgspec.json.encode(row.sent_at) if row.sent_at else b""
         past = b',"historical":true' if call == HISTORICAL else b""
         call, body = "batch", b'{"batch":[' + body + b"]" + sent + past + b"}"
+    elif call == WHOLE:
+        call = "batch"
     return Received(
         row.source_id, row.protocol, call, row.received_us, row.sent_at, row.user_agent, row.client, 1, body
     )

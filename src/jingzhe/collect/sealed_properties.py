@@ -18,6 +18,7 @@ from msgspec import Raw
 from numpy.typing import NDArray
 
 from jingzhe.collect.personal import PersonalNames, names_of
+from jingzhe.collect.wire.call import UNREADABLE
 from jingzhe.core.errors import SealError
 from jingzhe.core.sealing import TEXT, Sealer
 from jingzhe.store.state import State
@@ -81,7 +82,7 @@ class PropertySeal:
         raw = text.encode()
         try:
             made = self._object(raw, f"{COLUMN}/{event_id}", of_person)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except UNREADABLE:
             # What cannot be taken apart may hold anything.
             made = _sealed_value(self.sealer, f"{COLUMN}/{event_id}", raw)
         return text if made is raw else made.decode()
@@ -158,7 +159,7 @@ def opened(sealer: Sealer | None, text: str | None, event_id: int) -> Opened:
         return Opened(text or "")
     try:
         made, closed = _open(text.encode(), f"{COLUMN}/{event_id}", sealer)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return Opened(text, 1)
     return Opened(made.decode(), closed)
 

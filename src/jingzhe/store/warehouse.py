@@ -35,6 +35,10 @@ HORIZON = ("lake", "vacuum")
 """The document that says which is the oldest publication that can be read."""
 
 
+class _TakenBackError(Exception):
+    """Ends a transaction of which nothing is to stay."""
+
+
 @dataclass
 class Writing:
     """A write under way: what it has staged becomes visible together, or not at all.
@@ -139,6 +143,13 @@ class Writing:
         publication = Publication(self.batch, self.warehouse.clock.now(), purpose, versions)
         self.warehouse.state.publish(self.lease, publication, self._write_rows)
         return publication
+
+    def rehearse(self) -> None:
+        """Writes the rows that would go with the publication and takes them back; fails as :meth:`publish` would."""
+        self.lease.check()
+        with suppress(_TakenBackError), self.warehouse.state.writing() as connection:
+            self._write_rows(connection)
+            raise _TakenBackError
 
     def _write_rows(self, connection: Connection) -> None:
         for rows in self._also:

@@ -130,6 +130,8 @@ class Worker:
                 erased=done.erased,
                 publication=done.publication, seconds=round(done.seconds, 3),
             )  # fmt: skip
+        if done.unforeseen:
+            self.log.error("events were set aside at which the drain fails; tell the makers", failed=done.unforeseen)
         self._behind = behind = self._is_behind(done)
         if not self._changed and self._is_due("moved"):
             # People are merged and split by hand as well, without an event.

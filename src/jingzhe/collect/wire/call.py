@@ -8,6 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 _NO_JSON = frozenset({b"", b"null", b"{}"})
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+"""What a decoder of JSON raises: text is looked at for UTF-8 only where it is made, which is no ``DecodeError``."""
 
 
 class Key(NamedTuple):
@@ -135,6 +137,8 @@ def bad_json(error: Exception, field: str = "") -> BadCallError:
     if isinstance(error, msgspec.ValidationError):
         place = said.rpartition("at `$")[2].strip("`.") if "at `$" in said else ""
         return BadCallError("bad-field", ".".join(part for part in (field, place) if part), said)
+    if isinstance(error, UnicodeDecodeError):
+        return BadCallError("bad-encoding", field, said)
     return BadCallError("bad-json", field, said)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jingzhe.collect.wire import bodies
-from jingzhe.collect.wire.call import NO_MONEY, NO_PAGE, BadCallError, Call, Key, as_text, bad_json, mark
+from jingzhe.collect.wire.call import NO_MONEY, NO_PAGE, UNREADABLE, BadCallError, Call, Key, as_text, bad_json, mark
 from jingzhe.collect.wire.channels import channel_of
 from jingzhe.collect.wire.commerce import Order, money_of
 from jingzhe.collect.wire.values import moment_us, sent_us, text
@@ -54,21 +54,19 @@ class Checked(NamedTuple):
     write_key: str
 
 
-class _Batch(Struct, gc=False):
-    batch: list[Raw]
-    writeKey: str | None = None  # noqa: N815 - the protocol's name
-
-
 class _Single(Struct, gc=False):
-    writeKey: str | None = None  # noqa: N815
+    """A request with one event. What is wrong with a field of the envelope is wrong with that alone."""
+
+    writeKey: Raw = _NO_JSON  # noqa: N815 - the protocol's name
 
 
-class _Said(Struct, gc=False):
-    """A batch as the worker reads it."""
+class _Batch(Struct, gc=False):
+    """A request with many; whoever takes it and whoever reads it later read it alike."""
 
     batch: list[Raw]
-    sentAt: Any = None  # noqa: N815
-    historical: Any = None
+    writeKey: Raw = _NO_JSON  # noqa: N815
+    sentAt: Raw = _NO_JSON  # noqa: N815
+    historical: Raw = _NO_JSON
 
 
 class _Library(Struct, gc=False):
@@ -155,7 +153,7 @@ class _Properties(Order, gc=False):
 
 _batch = msgspec.json.Decoder(_Batch).decode
 _single = msgspec.json.Decoder(_Single).decode
-_said = msgspec.json.Decoder(_Said).decode
+_anything = msgspec.json.Decoder().decode
 _context = msgspec.json.Decoder(_Context).decode
 _event = msgspec.json.Decoder(_Event).decode
 _properties = msgspec.json.Decoder(_Properties).decode
@@ -181,10 +179,23 @@ def check(data: bytes, call: str, limit: int) -> Checked:
     try:
         if call == "batch":
             many = _batch(body)
-            return Checked(body, len(many.batch), many.writeKey or "")
-        return Checked(body, 1, _single(body).writeKey or "")
-    except (msgspec.DecodeError, RecursionError) as error:
+            return Checked(body, len(many.batch), _write_key(many.writeKey))
+        return Checked(body, 1, _write_key(_single(body).writeKey))
+    except UNREADABLE as error:
         raise RefusedBodyError(f"The body is not what {call} sends: {error}", hint="It has to be JSON.") from error
+
+
+def _write_key(raw: Raw) -> str:
+    found = _of_envelope(raw)
+    return found if isinstance(found, str) else ""
+
+
+def _of_envelope(raw: Raw) -> Any:
+    """Returns a value that the request gives for all its events, None where it cannot be read: it fails no event."""
+    try:
+        return _anything(raw) if raw != _NO_JSON else None
+    except UNREADABLE:
+        return None
 
 
 def _in_form(body: bytes, limit: int) -> bytes:
@@ -217,9 +228,9 @@ def events(body: bytes, call: str, sent_at: str, user_agent: str) -> tuple[Envel
     """Returns the events of a request that was checked, each as it was written."""
     if call != "batch":
         return Envelope(call, sent_at, user_agent, False, sent_us(sent_at)), [body]
-    said = _said(body)
-    sent = said.sentAt or sent_at
-    envelope = Envelope("", sent, user_agent, bool(said.historical), sent_us(sent))
+    said = _batch(body)
+    sent = _of_envelope(said.sentAt) or sent_at
+    envelope = Envelope("", sent, user_agent, bool(_of_envelope(said.historical)), sent_us(sent))
     return envelope, [bytes(one) for one in said.batch]
 
 
@@ -231,7 +242,7 @@ def decode(raw: bytes, envelope: Envelope) -> Call:
     """
     try:
         event = _event(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise bad_json(error) from error
     kind = envelope.call or event.type
     if not isinstance(kind, str) or kind not in TYPES:
@@ -245,7 +256,7 @@ def decode(raw: bytes, envelope: Envelope) -> Call:
     elif own not in _NOTHING:
         try:
             properties = _properties(own)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise bad_json(error, "properties") from error
         page = _with_own(page, properties)
         if kind == "track":
@@ -290,7 +301,7 @@ def _around(raw: bytes, agent: str) -> _Around:
 def _read_around(raw: bytes, agent: str) -> _Around:
     try:
         context = _EMPTY_CONTEXT if raw in _NOTHING else _context(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise bad_json(error, "context") from error
     device = text(context.device.id) if context.device else None
     return _Around(
@@ -360,7 +371,7 @@ def _trait_keys(raw: bytes) -> list[Key]:
         return []
     try:
         traits = _traits(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadCallError("bad-field", "traits", str(error)) from error
     found = ((kind, text(traits.get(name))) for name, kind in TRAIT_KEYS.items())
     return [Key(kind, value) for kind, value in found if value]

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jingzhe.collect.wire import bodies
-from jingzhe.collect.wire.call import NO_MONEY, BadCallError, Call, Key, as_text, bad_json, mark
+from jingzhe.collect.wire.call import NO_MONEY, UNREADABLE, BadCallError, Call, Key, as_text, bad_json, mark
 from jingzhe.collect.wire.channels import channel_of
 from jingzhe.collect.wire.commerce import Order, money_of
 from jingzhe.collect.wire.segment import Checked
@@ -116,7 +116,7 @@ def check(data: bytes, query: bytes, limit: int) -> Checked:
         if body.startswith(b"["):
             return Checked(body, len(_many(body)), "")
         _one(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise RefusedBodyError(f"The data are no JSON of events: {error}") from error
     return Checked(body, 1, "")
 
@@ -158,7 +158,7 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
     """
     try:
         event = _event(raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise bad_json(error) from error
     kind = _KINDS.get(event.type) if isinstance(event.type, str) else None
     if kind is None:
@@ -166,7 +166,8 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
     own = bytes(event.properties)
     try:
         properties = _properties(own) if own and own != b"null" else _Properties()
-    except (msgspec.DecodeError, RecursionError) as error:
+        kept = _without_private(own)
+    except UNREADABLE as error:
         raise bad_json(error, "properties") from error
     library = text(properties.lib) or (text(event.lib.lib) if event.lib else None) or ""
     keys = _keys(event, properties, app=library.lower() in _APPS)
@@ -188,7 +189,7 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
         money_of(properties) if kind == "track" else NO_MONEY,
         _page(properties),
         _where(properties, library, user_agent),
-        as_text(_without_private(own)),
+        as_text(kept),
     )
 
 
