@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 
 from jingzhe.app.collecting import drain_of, open_inbox
 from jingzhe.app.workspace import open_workspace
+from jingzhe.collect.calls import Normalised
 from jingzhe.collect.draining import Drain
+from jingzhe.collect.isolating import UNFORESEEN
 from jingzhe.collect.received import Received, packed
+from jingzhe.collect.refused_events import replay
 from jingzhe.collect.wire import segment, sensors
 from jingzhe.collect.write_keys import add_source
+from jingzhe.consent.minding import Mind
 from jingzhe.core.clock import FixedClock
 from jingzhe.store.state.inbox import Group
 from tests.collect.wire.odd import SEGMENT_FIELDS, SENSORS_FIELDS, events, values
@@ -93,3 +97,29 @@ def test_segment(drain: Drain, batch: list[dict[str, Any]]) -> None:
 def test_sensors(drain: Drain, batch: list[dict[str, Any]]) -> None:
     found = sensors.check(json.dumps(batch).encode(), b"", 10**6)
     told(drain, "sensors", "", found.body, found.events)
+
+
+def test_an_event_at_which_consent_fails_is_found_through_the_graph_of_people(
+    drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People and their keys are written while the drain looks for it: the same events are resolved again and again."""
+    heard = Mind.heard
+
+    def choking(mind: Mind, calls: Normalised, homes: Any) -> Any:
+        if any(call.user_id in {"c3", "c6"} for call in calls.calls):
+            raise LookupError
+        return heard(mind, calls, homes)
+
+    batch = [
+        {"type": "identify", "userId": f"c{one}", "traits": {"email": f"c{one}@example.com", "email_opt_in": False}}
+        for one in range(8)
+    ]
+    request = Received(1, "segment", "batch", NOW_US, "", "", "loopback", 8, json.dumps({"batch": batch}).encode())
+    drain.inbox.append(Group(1, 8, NOW_US, packed([request])))
+    with monkeypatch.context() as patched:
+        patched.setattr(Mind, "heard", choking)
+        done = drain.run()
+    assert (done.calls, done.quarantined, len(done.unforeseen)) == (6, 2, 1)
+    state = drain.warehouse.state
+    assert replay(state, drain.inbox, clock=drain.warehouse.clock, reason=UNFORESEEN) == 2
+    assert drain.run().calls == 2

@@ -61,9 +61,12 @@ class Live:
 
     def segment(self, *events: dict[str, Any], source_id: int = 1, **batch: Any) -> None:
         """Puts one batch into the inbox as the collector does."""
-        body = json.dumps({"batch": list(events), **batch}).encode()
-        checked = segment.check(body, "batch", LIMIT)
-        self.put(self._received("segment", "batch", checked, source_id))
+        self.put(self.received({"batch": list(events), **batch}, source_id))
+
+    def received(self, batch: dict[str, Any], source_id: int = 1) -> Received:
+        """Returns a batch as the collector hands it over."""
+        checked = segment.check(json.dumps(batch, default=str).encode(), "batch", LIMIT)
+        return self._received("segment", "batch", checked, source_id)
 
     def sensors(self, *events: dict[str, Any]) -> None:
         checked = sensors.check(json.dumps(list(events)).encode(), b"", LIMIT)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from jingzhe.collect.draining import Drain
 from jingzhe.collect.naming import set_meaning
-from jingzhe.collect.received import unpacked
+from jingzhe.collect.received import packed, unpacked
 from jingzhe.collect.refused_events import correct, count_quarantined, drop, list_quarantined, replay
 from jingzhe.collect.seen import Seen
 from jingzhe.core.errors import LakeError, NoDataError, SettingError
 from jingzhe.store.lake.tables import Lake
 from jingzhe.store.state.collect_tables import inbox_drained
-from tests.collect.live import FirstKey, Live, live, track
+from jingzhe.store.state.inbox import Group, inbox
+from tests.collect.live import NOON, FirstKey, Live, live, track
 from tests.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -254,3 +257,38 @@ def test_a_drain_that_failed_shows_its_keys_when_it_is_tried_again(shop: Live, m
 
 def _disk_full(*_: object) -> int:
     raise LakeError("The disk is full")
+
+
+def test_an_event_refused_again_while_it_is_replayed_stands_in_quarantine(
+    shop: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.segment({"type": "track", "userId": "u2", "messageId": "m2"})
+    assert shop.drain.run().quarantined == 1
+    append, done = shop.inbox.append, []
+    other = threading.Thread(target=lambda: done.append(shop.drain.run()))
+
+    def quick(group: Group) -> None:
+        append(group)
+        other.start()
+        other.join(0.5)  # the drain takes it before it has left the quarantine, or waits
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.inbox, "append", quick)
+        assert replay(shop.warehouse.state, shop.inbox, clock=shop.clock) == 1
+    other.join()
+    assert [one.quarantined for one in done] == [1]
+    assert len(list_quarantined(shop.warehouse.state)) == 1
+
+
+def test_more_rows_than_a_statement_takes_values_are_drained(shop: Live) -> None:
+    """A worker that was away for hours finds a row for each single event."""
+    shop.drain.events_at_once = 100_000
+    bodies = [{"type": "page", "userId": "u1", "messageId": f"m{one}", "timestamp": NOON} for one in range(1)]
+    rows = [{"requests": 1, "events": 1, "size_bytes": 1, "written_us": 1} for _ in range(66_000)]
+    payload = packed([shop.received({"batch": bodies})])
+    with shop.inbox._database.writing() as connection:
+        connection.execute(sa.insert(inbox), [{**row, "payload": payload} for row in rows])
+    done = shop.drain.run()
+    assert (done.rows, done.calls) == (66_000, 1)
+    assert shop.inbox.depth().rows == 0
+    assert shop.rows("SELECT count(*) AS n FROM events") == [{"n": 1}]

@@ -10,9 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from jingzhe.app.collecting import drain_of, open_inbox
+from jingzhe.app.tidying import tidy
+from jingzhe.app.workspace import open_workspace
 from jingzhe.collect.draining import Drain, Drained
+from jingzhe.collect.received import Received, packed
+from jingzhe.collect.refused_events import list_quarantined
 from jingzhe.collect.seen import Seen
+from jingzhe.collect.write_keys import add_source
+from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import JingzheError
+from jingzhe.store.state.inbox import Group
 from tests.collect.live import NOON, FirstKey, Live, live, track
 from tests.postgres import postgres_server, postgres_url
 from tests.server.asking import Asked, ask
@@ -202,3 +210,31 @@ def at_once(works: list[Callable[[], None]]) -> None:
     for thread in threads:
         thread.join(120)
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_refused_events_outlast_a_jump_and_go_when_they_are_old(tmp_path: Path, jump: timedelta) -> None:
+    clock = FixedClock(NOON)
+    with open_workspace(tmp_path / "home", clock=clock, threads=1) as workspace:
+        state = workspace.warehouse.state
+        add_source(state, "shop", clock=clock)
+        with open_inbox(workspace.settings) as inbox:
+            received = Received(1, "segment", "track", int(NOON.timestamp() * 1e6), "", "", "loopback", 1, b"{}")
+            inbox.append(Group(1, 1, received.received_us, packed([received])))
+            assert drain_of(workspace, inbox).run().quarantined == 1
+
+        def after(passed: timedelta, *, times: int = 1) -> int:
+            removed = 0
+            for _ in range(times):
+                clock.moment += passed
+                removed += tidy(workspace).refused_events
+            return removed
+
+        assert after(timedelta(hours=1), times=50) == 0
+        # The clock is wrong for some hours, and is set right.
+        assert after(jump) == after(timedelta(hours=1), times=20) == after(-jump) == 0
+        assert len(list_quarantined(state)) == 1
+        # Ninety days and some, as they pass.
+        assert after(timedelta(hours=24), times=86) == 0
+        assert after(timedelta(hours=24), times=3) == 1
+        assert list_quarantined(state) == []

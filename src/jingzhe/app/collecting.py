@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,9 +66,9 @@ class People:
         try:
             return resolve(state, observations, batch_id=seen.batch_id, clock=clock, rules=rules).homes
         except IdentityError:
-            # A drain died after this step, and what is known or how it is read has changed since. Nothing of it was
-            # published, so it counts as seen again.
-            again = f"{seen.batch_id} again {clock.now().isoformat()}"
+            # A drain died after this step, and what is known or how it is read has changed since; or it looks for the
+            # events at which it fails. Nothing of it was published, so it counts as seen again.
+            again = f"{seen.batch_id} again {uuid.uuid4().hex}"
             return resolve(state, observations, batch_id=again, clock=clock, rules=rules).homes
 
 

@@ -8,6 +8,9 @@ from jingzhe.store.query import one
 CLAIM_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('jingzhe inbox claim', 0))"
 """Waits on PostgreSQL until nobody else writes down a claim; on SQLite writers take turns by themselves."""
 
+TIDIED = "DELETE FROM inbox_drained WHERE number IN ({numbers})"
+"""Forgets which rows were drained, once they are gone from the inbox; they are given as one value."""
+
 _TS = "make_timestamptz(ts_us)"
 _DAY = f"CAST(timezone($zone, {_TS}) AS DATE)"
 

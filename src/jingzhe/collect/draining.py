@@ -36,6 +36,7 @@ from jingzhe.collect.seen import Seen
 from jingzhe.collect.wire.values import zone_named
 from jingzhe.collect.write_keys import list_sources
 from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS
+from jingzhe.store.state import bulk
 from jingzhe.store.state.collect_tables import inbox_claim, inbox_drained
 from jingzhe.store.state.inbox import Inbox, Row
 from jingzhe.store.warehouse import Warehouse, Writing
@@ -181,7 +182,7 @@ class Drain:
             return
         self.inbox.delete(numbers)
         with self.warehouse.state.writing() as connection:
-            connection.execute(sa.delete(inbox_drained).where(inbox_drained.c.number.in_(numbers)))
+            bulk.execute(connection, queries.TIDIED, numbers)
 
     def _drained(self) -> list[int]:
         with self.warehouse.state.reading() as connection:

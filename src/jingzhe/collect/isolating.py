@@ -48,7 +48,7 @@ def culprits(
 
     Args:
         count: how many there are.
-        attempt: is tried with some of them; may be called often and has to leave nothing behind.
+        attempt: is tried with some of them; may be called often and publishes nothing.
         attempts: how often at most; what has not been shown to work by then is among those returned.
 
     Returns:

@@ -57,18 +57,16 @@ class Quarantined:
 
 
 def quarantine(connection: Connection, refused: Sequence[Refused], now: datetime) -> None:
-    """Adds events within a transaction that writes; one that stands there already is passed over.
-
-    What has stood there for :data:`KEPT_DAYS` goes.
-    """
+    """Adds events within a transaction that writes; one that stands there already is passed over."""
     if not refused:
         return
-    forget_old(connection, now)
     rows = {one.number: _row(one) for one in refused}
     numbers, reasons = list(rows), Counter[str]()
     for start in range(0, len(numbers), _AT_ONCE):
         some = numbers[start : start + _AT_ONCE]
-        known = set(connection.scalars(sa.select(table.c.quarantine_id).where(table.c.quarantine_id.in_(some))))
+        standing = sa.select(table.c.quarantine_id).where(table.c.quarantine_id.in_(some))
+        # Locked: one that is being replayed leaves when that is done, and must stand there again after it.
+        known = set(connection.scalars(standing.with_for_update()))
         new = [rows[number] for number in some if number not in known]
         if new:
             connection.execute(sa.insert(table), new)
@@ -267,13 +265,16 @@ def replay(
     ids = _chosen(state, numbers, reason, source_id)
     for start in range(0, len(ids), _AT_ONCE):
         some = ids[start : start + _AT_ONCE]
-        with state.reading() as connection:
-            rows = connection.execute(sa.select(table).where(table.c.quarantine_id.in_(some))).all()
-        requests = [_request(row) for row in rows]
-        written_us = int(clock.now().timestamp() * 1e6)
-        inbox.append(Group(len(requests), len(requests), written_us, packed(requests)))
+        which = table.c.quarantine_id.in_(some)
+        # One transaction: nobody corrects an event while it is sent, and a drain that refuses it again waits.
         with state.writing() as connection:
-            connection.execute(sa.delete(table).where(table.c.quarantine_id.in_(some)))
+            rows = connection.execute(sa.select(table).where(which).with_for_update()).all()
+            requests = [_request(row) for row in rows]
+            if not requests:
+                continue
+            written_us = int(clock.now().timestamp() * 1e6)
+            inbox.append(Group(len(requests), len(requests), written_us, packed(requests)))
+            connection.execute(sa.delete(table).where(which))
             if also is not None:
                 also(connection, len(requests))
         done += len(requests)
@@ -282,10 +283,9 @@ def replay(
 
 def _chosen(state: State, numbers: Sequence[int], reason: str, source_id: int | None) -> list[int]:
     wanted = _narrowed(sa.select(table.c.quarantine_id), reason, source_id)
-    if numbers:
-        wanted = wanted.where(table.c.quarantine_id.in_(list(numbers)))
+    asked = frozenset(numbers)
     with state.reading() as connection:
-        return list(connection.scalars(wanted))
+        return [number for number in connection.scalars(wanted) if not asked or number in asked]
 
 
 def _request(row: sa.Row[Any]) -> Received:

@@ -128,3 +128,37 @@ def test_an_event_that_is_too_large_and_one_with_too_many_properties() -> None:
     done = NORMALISER.normalise([received("segment", "batch", body, 3)])
     assert [one.reason for one in done.refused] == ["too-large", "too-many-properties"]
     assert len(done) == 1
+
+
+HUGE = [
+    b"9" * 400,
+    b"-" + b"9" * 4290,
+    b"1" * 19,
+    b"1e308",
+    b"1e400",
+    b'"' + b"9" * 400 + b'"',
+    b'"nan"',
+    b'"-inf"',
+    b"1e-400",
+]
+OF_MONEY = ("revenue", "total", "quantity", "price", "discount", "tax", "order_id", "currency", "url", "products")
+
+
+@pytest.mark.parametrize("value", HUGE, ids=lambda value: value[:6].decode() + str(len(value)))
+@pytest.mark.parametrize("name", [*SEGMENT_FIELDS, *OF_MONEY])
+def test_huge_numbers_of_segment(name: str, value: bytes) -> None:
+    field = b'"' + name.encode() + b'":' + value
+    inner = b',"properties":{' + field + b"}" if name in OF_MONEY else b"," + field
+    event = b'{"type":"track","event":"Order Completed","userId":"u"' + inner + b"}"
+    found = segment.check(b'{"batch":[' + event + b'],"sentAt":' + value + b"}", "batch", LIMIT)
+    checked(NORMALISER.normalise([received("segment", "batch", found.body, found.events)]), 1)
+
+
+@pytest.mark.parametrize("value", HUGE, ids=lambda value: value[:6].decode() + str(len(value)))
+@pytest.mark.parametrize("name", [*SENSORS_FIELDS, *OF_MONEY])
+def test_huge_numbers_of_sensors(name: str, value: bytes) -> None:
+    field = b'"' + name.encode() + b'":' + value
+    inner = b',"properties":{' + field + b"}" if name in OF_MONEY else b"," + field
+    event = b'{"type":"track","event":"x","distinct_id":"u"' + inner + b"}"
+    found = sensors.check(event, b"", LIMIT)
+    checked(NORMALISER.normalise([received("sensors", "", found.body, found.events)]), 1)

@@ -121,8 +121,11 @@ def _as_number(value: str, field: str) -> int:
 
 def _from_number(value: Any, field: str) -> int:
     """Reads seconds or milliseconds: in 1971 there were 3e7 of the one, in 5138 there will be 1e11."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - no number
         raise BadCallError("bad-time", field, str(value)[:80])
+    # Before anything is computed: a whole number of 400 digits is no float.
+    if abs(value) > LATEST_US:
+        raise BadCallError("time-out-of-range", field, "after 9999")
     micros = value * 1_000_000 if abs(value) < 1e11 else value * 1000
     if abs(micros) > LATEST_US:
         raise BadCallError("time-out-of-range", field, str(value)[:80])

@@ -16,6 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 Row = tuple[Any, ...]
 
@@ -116,23 +117,38 @@ def _executed(
         values["numbers"] = msgspec.json.encode(list(numbers), enc_hook=int).decode()
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(sql, values)
+        with _as_the_toolkit_does(connection, sql):
+            cursor.execute(sql, values)
         yield cursor
     finally:
         cursor.close()
 
 
+@contextmanager
+def _as_the_toolkit_does(connection: Connection, sql: str) -> Iterator[None]:
+    """Raises the driver's errors as SQLAlchemy would, without values: whoever opened the transaction explains those."""
+    driver: Any = connection.dialect.dbapi
+    try:
+        yield
+    except driver.Error as error:
+        raise DBAPIError.instance(
+            sql, None, error, driver.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
+
+
 def _fill(connection: Connection, table: str, names: str, width: int, rows: Iterable[Row]) -> None:
     driver: Any = connection.connection.driver_connection
     if _is_postgres(connection):
-        with driver.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+        sql = f"COPY {table} ({names}) FROM STDIN"
+        with _as_the_toolkit_does(connection, sql), driver.cursor() as cursor, cursor.copy(sql) as copy:
             for row in rows:
                 copy.write_row(row)
         return
-    places = ", ".join("?" * width)
+    sql = f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * width)})"
     cursor = driver.cursor()
     try:
-        cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", rows)
+        with _as_the_toolkit_does(connection, sql):
+            cursor.executemany(sql, rows)
     finally:
         cursor.close()
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
 
 from jingzhe.core.errors import BusyError, SealError, StateError
 from jingzhe.core.sealing import MAGIC, Sealer, key_id_of
+from jingzhe.store.state import bulk
 from jingzhe.store.state import database as databases
 from jingzhe.store.state.database import Database
 from jingzhe.store.state.rewriting import rewrite
@@ -223,9 +224,9 @@ class Inbox:
 
     def count(self, numbers: Sequence[int]) -> int:
         """Returns how many of these rows are there."""
-        chosen = sa.select(sa.func.count()).where(inbox.c.number.in_(list(numbers)))
         with self._database.reading() as connection:
-            return int(connection.scalar(chosen) or 0)
+            found = bulk.select_flat(connection, "SELECT count(*) FROM inbox WHERE number IN ({numbers})", numbers)
+        return int(found[0])
 
     def _rows(self, connection: sa.Connection, numbers: list[int]) -> list[Row]:
         if not numbers:
@@ -249,12 +250,9 @@ class Inbox:
         """Deletes rows; those that are not there are passed over."""
         if not numbers:
             return
-        low, high = min(numbers), max(numbers)
-        where: Any = inbox.c.number.between(low, high)
-        if high - low + 1 != len(set(numbers)):
-            where = inbox.c.number.in_(list(numbers))
+        # As one value: a server takes 65,535 at most, and a backlog of single events has more rows.
         with self._database.writing() as connection:
-            connection.execute(sa.delete(inbox).where(where))
+            bulk.execute(connection, "DELETE FROM inbox WHERE number IN ({numbers})", numbers)
 
     def drop_closed(self, lost: Collection[bytes]) -> int:
         """Deletes rows that were sealed with keys that are gone for good; returns how many requests they held.
