@@ -1,6 +1,6 @@
 """Collection: single events and batches, durable, against a bare handler; with the drain running; freshness.
 
-Run: ``python -m bench.collecting [--seconds 10] [--batch-seconds 30] [--only single,batch,drain,fresh]``. Collector,
+Run: ``python -m bench.collecting [--seconds 10] [--batch-seconds 300] [--only single,batch,drain,fresh]``. Collector,
 drain and load generator share the machine. Prints JSON lines. The bare handler is the yardstick: under the same HTTP
 server it decodes the same JSON and commits the raw bytes to SQLite in groups (WAL, ``synchronous=FULL``), no more.
 Processor seconds stand beside the rates, because other work on a machine disturbs them less.
@@ -378,9 +378,8 @@ def freshness(bench: Bench, pace: float, seconds: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument(
-        "--batch-seconds", type=float, default=30, help="with the drain running; 300 for the full claim"
-    )
+    parser.add_argument("--batch-seconds", type=float, default=300, help="with the drain running")
+    parser.add_argument("--fresh-seconds", type=float, default=60, help="of freshness")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--pace", type=float, default=330, help="batches of 100 a second with the drain running")
     parser.add_argument("--only", default="single,batch,drain,fresh")
@@ -397,7 +396,7 @@ def main() -> None:
         if "drain" in chosen:
             with_drain(bench, 100, given.pace, given.batch_seconds)
         if "fresh" in chosen:
-            freshness(bench, 1000, given.batch_seconds)
+            freshness(bench, 1000, given.fresh_seconds)
 
 
 if __name__ == "__main__":

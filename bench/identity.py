@@ -2,7 +2,7 @@
 
 Every identity in one pair, so that all keys are new, is the dearest case; the same pairs again are what live traffic
 is; pairs drawn at random merge people into one giant.
-Figures by the processor's time of this process; the wall's beside it.
+What is to be reached is reached by the wall's time; the processor's stands beside it.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def incremental(state: State, name: str, pairs: Numbers, kinds: Sequence[str], r
         resolve(state, observations, batch_id=f"{name} {first}", clock=CLOCK, rules=rules)
         processor += time.process_time() - began
         wall += time.perf_counter() - began_wall
-    rate = len(pairs) / processor
+    rate = len(pairs) / wall
     line(
-        bench=f"identity: {name}", edges=len(pairs), batch=BATCH, edges_per_cpu_s=round(rate),
-        edges_per_s=round(len(pairs) / wall), target=TARGET, reached=rate >= TARGET,
+        bench=f"identity: {name}", edges=len(pairs), batch=BATCH, edges_per_s=round(rate),
+        edges_per_cpu_s=round(len(pairs) / processor), target=TARGET, reached=rate >= TARGET,
     )  # fmt: skip
 
 
