@@ -24,8 +24,10 @@ from jingzhe.core.errors import RefusedBodyError
 PROFILE_TYPES = frozenset({
     "profile_set", "profile_set_once", "profile_increment", "profile_append", "profile_unset", "profile_delete",
 })  # fmt: skip
+SIGN_UP = "track_signup"
+"""An event that also says which id somebody had before."""
 _KINDS = {
-    "track": "track", "track_signup": "identify", "track_id_bind": "identify", "track_id_unbind": "unbind",
+    "track": "track", "track_signup": "track", "track_id_bind": "identify", "track_id_unbind": "unbind",
     "item_set": "item", "item_delete": "item",
     **dict.fromkeys(PROFILE_TYPES, "profile"),
 }  # fmt: skip
@@ -195,6 +197,8 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
 
 def _name(event: _Event, kind: str) -> str:
     name = text(event.event)
+    if event.type == SIGN_UP:
+        return name or "$SignUp"
     if kind == "track" and not name:
         raise BadCallError("missing-event", "event", "a track event needs a name")
     return name or str(event.type)
