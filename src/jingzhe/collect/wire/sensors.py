@@ -220,17 +220,29 @@ def _keys(event: _Event, properties: _Properties, *, app: bool) -> tuple[Key, ..
         key = _identity(name, text(value), weak)
         if key:
             found[key] = None
-    login, anonymous = text(event.login_id), text(event.anonymous_id)
-    distinct, original = text(event.distinct_id), text(event.original_id)
-    signed_in = properties.is_login_id is True or event.type == "track_signup"
+    login = text(event.login_id)
     if login:
-        found[Key("login", login)] = None
-    if distinct and distinct not in {key.value for key in found}:
-        found[Key("login" if signed_in else weak, distinct)] = None
-    for value in (anonymous, original if event.type == "track_signup" else None):
-        if value and value not in {key.value for key in found}:
-            found[Key(weak, value)] = None
+        found[_named(login, "login", weak)] = None
+    signed_up = event.type == SIGN_UP
+    signed_in = properties.is_login_id is True or signed_up
+    said = [(event.distinct_id, "login" if signed_in else weak), (event.anonymous_id, weak)]
+    for given, kind in [*said, (event.original_id, weak)] if signed_up else said:
+        key = _named(plain, kind, weak) if (plain := text(given)) else None
+        if key and key.value not in {one.value for one in found}:
+            found[key] = None
     return tuple(sorted(found, key=lambda key: _STRENGTH.get(key.kind, 5)))
+
+
+def _named(value: str, kind: str, weak: str) -> Key:
+    """Returns an id as a key; where nobody has signed in, SDKs write ``$identity_email+li@example.com`` in its place.
+
+    Args:
+        value: of ``distinct_id`` and the like.
+        kind: of ids that are written as they are.
+        weak: kind of ids of the client.
+    """
+    name, plus, rest = value.partition("+")
+    return (_identity(name, text(rest), weak) if plus else None) or Key(kind, value)
 
 
 def _identity(name: str, value: str | None, weak: str) -> Key | None:
