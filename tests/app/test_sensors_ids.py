@@ -19,8 +19,11 @@ from jingzhe.collect.received import Received, packed
 from jingzhe.collect.wire import sensors
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import FixedClock
+from jingzhe.core.errors import LakeError
 from jingzhe.identity.keys import Key
+from jingzhe.identity.merges import decisions
 from jingzhe.identity.people import find
+from jingzhe.store.lake.tables import Lake
 from jingzhe.store.state.inbox import Group
 from tests.app.test_privacy import found_in
 from tests.postgres import postgres_server, postgres_url
@@ -108,3 +111,48 @@ def test_an_address_in_place_of_an_id_stands_nowhere_in_the_clear(shop: Shop) ->
         ("$BindID", "identify", None, None), ("Browsed", "track", None, None), ("profile_set", "profile", None, None),
     ]  # fmt: skip
     assert found_in(shop.home, EMAIL, PHONE) == set()
+
+
+def test_an_id_that_is_unbound_is_not_theirs_any_more(shop: Shop) -> None:
+    shop.sdk.bind(login(), email())
+    shop.sdk.track_by_id("PayOrder", {"order_amount": 5.0}, login(), email())
+    shop.arrive()
+    shop.sdk.unbind(email())
+    shop.sdk.track_by_id("Browsed", {}, login(), email())
+    shop.sdk.track_by_id("Opened", {}, email())
+    assert shop.arrive().calls == 3
+    person, other = shop.now("login", LOGIN), shop.now("email", EMAIL)
+    assert None is not person != other is not None
+    assert shop.details("sent_name, call, person_id, user_id") == [
+        ("$BindID", "identify", person, LOGIN), ("$UnbindID", "unbind", other, None),
+        ("Browsed", "track", person, LOGIN), ("Opened", "track", other, None), ("PayOrder", "track", person, LOGIN),
+    ]  # fmt: skip
+    assert found_in(shop.home, EMAIL) == set()
+
+
+def test_what_comes_before_and_after_in_one_batch_counts_in_its_order(shop: Shop) -> None:
+    shop.sdk.bind(login(), phone())
+    shop.sdk.unbind(phone())
+    shop.sdk.bind(login("u-wang"), phone())
+    shop.sdk.track_by_id("Opened", {}, phone())
+    shop.arrive()
+    assert shop.now("phone", PHONE) == shop.now("login", "u-wang") != shop.now("login", LOGIN)
+
+
+def test_an_unbinding_that_is_drained_again_undoes_nothing_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lake's disk was full for a moment, after the graph had been told everything."""
+    shop.sdk.bind(login(), phone())
+    shop.sdk.unbind(phone())
+    shop.sdk.bind(login("u-wang"), phone())
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "commit", _disk_full)
+        with pytest.raises(LakeError, match="full"):
+            shop.arrive()
+    wang = shop.now("login", "u-wang")
+    assert shop.drain.run().calls == 3
+    assert shop.now("phone", PHONE) == shop.now("login", "u-wang") == wang != shop.now("login", LOGIN)
+    assert len(decisions(shop.workspace.warehouse.state)) == 1
+
+
+def _disk_full(*_: object) -> int:
+    raise LakeError("The disk is full")

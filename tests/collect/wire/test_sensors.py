@@ -107,6 +107,10 @@ def test_what_is_refused(body: bytes, status: int) -> None:
             [("login", "shop_id+7")],
         ),
         ({"distinct_id": "a+b"}, [("cookie", "a+b")]),
+        (
+            {"type": "track_id_unbind", "identities": {"$identity_mobile": "139"}, "login_id": "u1"},
+            [("phone", "139")],
+        ),
     ],
 )  # fmt: skip
 def test_keys(event: dict[str, Any], keys: list[tuple[str, str]]) -> None:
@@ -126,6 +130,7 @@ def test_signing_up_is_an_event_that_joins(event: str | None) -> None:
     [
         ({"type": "dance"}, "unknown-call"), ({"type": ["track"]}, "unknown-call"), ({"event": ""}, "missing-event"),
         ({"distinct_id": ""}, "missing-customer"), ({"time": "soon"}, "bad-time"),
+        ({"type": "track_id_unbind", "login_id": "u1"}, "missing-customer"),
         ({"properties": "x"}, "bad-field"), ({"identities": []}, "bad-field"),
     ],
 )  # fmt: skip

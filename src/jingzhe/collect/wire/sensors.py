@@ -172,7 +172,7 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
     except UNREADABLE as error:
         raise bad_json(error, "properties") from error
     library = text(properties.lib) or (text(event.lib.lib) if event.lib else None) or ""
-    keys = _keys(event, properties, app=library.lower() in _APPS)
+    keys = _keys(event, kind, properties, app=library.lower() in _APPS)
     if not keys and kind != "item":
         raise BadCallError("missing-customer", "distinct_id", "no id at all")
     login = next((key.value for key in keys if key.kind == "login"), None)
@@ -213,21 +213,24 @@ def _message_id(event: _Event, raw: bytes) -> str:
     return "\x1f".join((track_id, text(event.distinct_id) or "", text(event.time) or "", what or ""))
 
 
-def _keys(event: _Event, properties: _Properties, *, app: bool) -> tuple[Key, ...]:
+def _keys(event: _Event, kind: str, properties: _Properties, *, app: bool) -> tuple[Key, ...]:
     weak = "device" if app else "cookie"
     found: dict[Key, None] = {}
     for name, value in (event.identities or {}).items():
         key = _identity(name, text(value), weak)
         if key:
             found[key] = None
+    if kind == "unbind":
+        # The other ids say who is using the device.
+        return tuple(found)
     login = text(event.login_id)
     if login:
         found[_named(login, "login", weak)] = None
     signed_up = event.type == SIGN_UP
     signed_in = properties.is_login_id is True or signed_up
     said = [(event.distinct_id, "login" if signed_in else weak), (event.anonymous_id, weak)]
-    for given, kind in [*said, (event.original_id, weak)] if signed_up else said:
-        key = _named(plain, kind, weak) if (plain := text(given)) else None
+    for given, usual in [*said, (event.original_id, weak)] if signed_up else said:
+        key = _named(plain, usual, weak) if (plain := text(given)) else None
         if key and key.value not in {one.value for one in found}:
             found[key] = None
     return tuple(sorted(found, key=lambda key: _STRENGTH.get(key.kind, 5)))
