@@ -16,6 +16,7 @@ from jingzhe.app.people import People
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.collect.draining import Drain
 from jingzhe.collect.received import Received, packed
+from jingzhe.collect.refused_events import list_quarantined
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import IdentityError, SettingError
@@ -246,6 +247,29 @@ def test_a_server_can_say_that_a_login_has_another_one_now(shop: Shop, together:
     undo(state, [join.numbers], ANN, clock=FixedClock(NOON))
     shop.live(alias("old", "new", **{**SERVER, "messageId": "again"}))
     assert shop.histories() == [(1, 30.0), (2, 21.0)], "who took it back knows better"
+
+
+def merged(*ids: tuple[str, str], **more: Any) -> dict[str, Any]:
+    listed = [{"type": kind, "value": value} for kind, value in ids]
+    return {"type": "merge", "messageId": f"merge {ids}", "mergeProperties": listed, **more}
+
+
+def test_ids_that_are_merged_are_one_person(shop: Shop) -> None:
+    shop.live(bought("u1", 1, 20.0), till("13812345678", 2, 30.0), till("13800001111", 3, 1.0))
+    shop.live(
+        merged(("email", "li@example.cn"), ("mobile", "138 1234 5678")), merged(("shoe", "42"), ("email", "x@y.cn"))
+    )
+    shop.live(merged(("email", "li@example.cn"), ("email", "li@example.com"), userId="u1"))
+    assert shop.histories() == [(2, 50.0), (1, 1.0)]
+    assert shop.now("email", "li@example.com") == shop.now("phone", "13812345678") == shop.now("login", "u1")
+    (refused,) = list_quarantined(shop.workspace.warehouse.state)
+    assert (refused.reason, refused.field) == ("bad-field", "mergeProperties[0].type")
+    shop.live(bought("old", 4, 5.0), merged(("userId", "old"), userId="u1", **SERVER))
+    assert shop.histories() == [(3, 55.0), (1, 1.0)]
+
+
+def till(phone: str, number: int, revenue: float) -> dict[str, Any]:
+    return bought("", number, revenue, context={"traits": {"phone": phone}})
 
 
 def test_a_browser_cannot_say_so_of_whoever_was_signed_in_before_on_it(shop: Shop) -> None:

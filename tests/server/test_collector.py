@@ -27,7 +27,7 @@ SENSORS = base64.b64encode(b'{"type":"track","event":"x","distinct_id":"d","time
         ("/v1/track", "track"), ("/v1/t", "track"), ("/v1/identify", "identify"), ("/v1/i", "identify"),
         ("/v1/page", "page"), ("/v1/p", "page"), ("/v1/screen", "screen"), ("/v1/s", "screen"),
         ("/v1/group", "group"), ("/v1/g", "group"), ("/v1/alias", "alias"), ("/v1/a", "alias"),
-        ("/v1/merge", "alias"), ("/v1/track/", "track"),
+        ("/v1/merge", "merge"), ("/v1/track/", "track"),
     ],
 )  # fmt: skip
 def test_single_events(tmp_path: Path, path: str, call: str) -> None:

@@ -17,7 +17,9 @@ from jingzhe.collect.wire.call import AROUND, Call, Key
 NOBODY = 0
 """The person of keys that are nobody's."""
 _CHANNEL = AROUND.index("channel")
-_STATING = frozenset({"unbind", "alias"})
+_STATING = frozenset({"unbind", "alias", "merge"})
+_SAME = {"alias": ["login", "cookie"], "merge": ["login", "login"]}
+"""The keys of calls that may name two logins of one person: an alias does not say what its former id is."""
 
 
 class Stated(NamedTuple):
@@ -99,7 +101,6 @@ def _stated(place: int, call: Call) -> Stated | None:
     if call.kind == "unbind":
         return Stated(place, "apart", call.keys)
     # Only a server knows what it says: a browser's SDK names whoever was signed in before on a device that is shared.
-    kinds = [key.kind for key in call.keys[:2]]
-    if kinds == ["login", "cookie"] and call.around[_CHANNEL] == "server":
+    if [key.kind for key in call.keys[:2]] == _SAME[call.kind] and call.around[_CHANNEL] == "server":
         return Stated(place, "same", call.keys[:2])
     return None

@@ -18,13 +18,15 @@ values = st.recursive(
 )
 SEGMENT_FIELDS = (
     "type", "event", "userId", "anonymousId", "previousId", "messageId", "timestamp", "originalTimestamp", "sentAt",
-    "properties", "traits", "context", "historical", "name",
+    "properties", "traits", "context", "historical", "name", "mergeProperties",
 )  # fmt: skip
 SENSORS_FIELDS = (
     "type", "event", "distinct_id", "original_id", "login_id", "anonymous_id", "identities", "time", "_flush_time",
     "_track_id", "time_free", "lib", "properties",
 )  # fmt: skip
-KINDS = st.sampled_from(["track", "page", "identify", "alias", "screen", "group", "track_signup", "profile_set"])
+KINDS = st.sampled_from(
+    ["track", "page", "identify", "alias", "merge", "screen", "group", "track_signup", "track_id_unbind", "profile_set"]
+)
 ORDER = ("revenue", "total", "products", "quantity", "price", "order_id", "currency", "$lib", "$is_login_id", "url")
 
 

@@ -85,6 +85,16 @@ def test_what_the_browser_sdk_sends() -> None:
             [("login", "u1"), ("device", "a1"), ("device", "d1")],
         ),
         ({"type": "page", "userId": "a\x00b"}, [("login", "ab")]),
+        (
+            {"type": "merge", "anonymousId": "a1", "mergeProperties": [
+                {"type": "email", "value": "a@b.cn"}, {"type": "mobile", "value": 139}]},
+            [("login", "u1"), ("email", "a@b.cn"), ("phone", "139"), ("cookie", "a1")],
+        ),
+        (
+            {"type": "merge", "userId": None, "mergeProperties": [
+                {"type": "userId", "value": "u1"}, {"type": "anonymousId", "value": "a1"}]},
+            [("login", "u1"), ("cookie", "a1")],
+        ),
     ],
 )  # fmt: skip
 def test_keys(event: dict[str, Any], keys: list[tuple[str, str]]) -> None:
@@ -110,6 +120,21 @@ def test_keys(event: dict[str, Any], keys: list[tuple[str, str]]) -> None:
         ({"type": "track", "event": "x", "properties": {"products": [7]}}, "bad-field", "products[0]"),
         ({"type": "track", "event": "x", "properties": {"revenue": 1e300}}, "number-out-of-range", ""),
         ({"type": "identify", "traits": "x"}, "bad-field", "traits"),
+        ({"type": "merge"}, "bad-field", "mergeProperties"),
+        ({"type": "merge", "mergeProperties": "x"}, "bad-field", "mergeProperties"),
+        (
+            {
+                "type": "merge",
+                "mergeProperties": [{"type": "email", "value": "a@b.cn"}, {"type": "shoe", "value": "42"}],
+            },
+            "bad-field",
+            "mergeProperties[1].type",
+        ),
+        (
+            {"type": "merge", "mergeProperties": [{"type": "email", "value": {}}]},
+            "bad-field",
+            "mergeProperties[0].value",
+        ),
     ],
 )
 def test_what_cannot_be_a_fact(event: dict[str, Any], reason: str, field: str) -> None:
