@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from jingzhe.collect.refused_events import count_quarantined
 from jingzhe.collect.write_keys import add_source, revoke_keys
 from jingzhe.server.admission import Limits
 from tests.collect.live import track
@@ -108,6 +109,43 @@ def test_a_dry_run_keeps_nothing_and_says_what_would_be(tmp_path: Path) -> None:
         assert asked.kept() == []
         assert (await asked.client.post(path, content=form)).status_code == 200
         assert len(asked.kept()) == 1
+
+    ask(tmp_path, scenario)
+
+
+ODD_EVENTS: dict[str, tuple[bytes, str]] = {
+    "no text": (b'{"type":"track","event":"\xff","distinct_id":"d"}', "bad-encoding"),
+    "a huge number": (
+        b'{"type":"track","event":"x","distinct_id":"d","properties":{"revenue":1e20}}',
+        "number-out-of-range",
+    ),
+    "no object": (b"7", "bad-field"),
+    "a list": (b"[7, 8]", "bad-field"),
+    "nested too deeply": (
+        b'{"type":"track","event":"x","distinct_id":"d","a":' + b"[" * 70 + b"]" * 70 + b"}",
+        "too-deep",
+    ),
+    "next year": (b'{"type":"track","event":"x","distinct_id":"d","time":1804334400000}', "time-in-future"),
+    "text deep inside": (b'{"type":"track","event":"x","distinct_id":"d","properties":{"a":["\x80"]}}', "bad-encoding"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_EVENTS)
+def test_a_dry_run_says_of_any_event_why_it_cannot_be_a_fact(tmp_path: Path, name: str) -> None:
+    event, reason = ODD_EVENTS[name]
+
+    async def scenario(asked: Asked) -> None:
+        body = b'[{"type":"track","event":"fine","distinct_id":"d"},' + event + b"]"
+        path = f"/debug?token={asked.shop.write_key}"
+        answer = await asked.client.post(path, content=body, headers={"dry-run": "true"})
+        assert answer.status_code == 200
+        fine, odd = answer.json()["events"]
+        assert (fine["accepted"], odd["accepted"]) == (True, False)
+        # The drain says the same.
+        assert (await asked.client.post(path, content=body)).status_code == 200
+        assert asked.shop.drain.run().quarantined == 1
+        assert odd["reason"] == reason
+        assert count_quarantined(asked.shop.warehouse.state) == {reason: 1}
 
     ask(tmp_path, scenario)
 
