@@ -159,6 +159,22 @@ def test_the_original_timestamp_goes_before_the_timestamp() -> None:
     assert found.at_us == NOON_US
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(True, True), (1, True), ("true", True), ("1", True), ("TRUE", True), (False, False), (0, False), ("false", False),
+     ("False", False), ("0", False), ("", False), (None, False), ([], False)],
+)  # fmt: skip
+@pytest.mark.parametrize("where_it_stands", ["batch", "event", "context"])
+def test_whether_times_are_left_alone(value: Any, meant: bool, where_it_stands: str) -> None:
+    said = {"historical": value}
+    event = {"type": "page", "userId": "u1", **(said if where_it_stands == "event" else {})}
+    if where_it_stands == "context":
+        event["context"] = said
+    body = json.dumps({"batch": [event], **(said if where_it_stands == "batch" else {})}).encode()
+    envelope, (raw,) = segment.events(body, "batch", "", "")
+    assert segment.decode(raw, envelope).historical is meant
+
+
 def test_an_event_without_an_id_has_that_of_its_bytes() -> None:
     first, again = call(type="page", messageId=None), call(type="page", messageId=None)
     other = call(type="page", messageId=None, anonymousId="x")

@@ -172,6 +172,11 @@ def test_where_and_what() -> None:
     assert "1.2.3.4" not in found.properties
 
 
+@pytest.mark.parametrize(("value", "meant"), [(True, True), (1, True), ("true", True), ("false", False), ("0", False)])
+def test_whether_times_are_left_alone(value: Any, meant: bool) -> None:
+    assert call(time_free=value).historical is meant
+
+
 def test_the_checksum_is_javas() -> None:
     assert sensors.checksum("") == 0
     assert sensors.checksum("hello") == 99162322

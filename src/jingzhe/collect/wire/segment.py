@@ -16,6 +16,7 @@ from jingzhe.collect.wire import bodies
 from jingzhe.collect.wire.call import NO_MONEY, NO_PAGE, UNREADABLE, BadCallError, Call, Key, as_text, bad_json, mark
 from jingzhe.collect.wire.channels import channel_of
 from jingzhe.collect.wire.commerce import Order, money_of
+from jingzhe.collect.wire.flags import is_set
 from jingzhe.collect.wire.trait_keys import merged_keys, trait_keys
 from jingzhe.collect.wire.values import moment_us, sent_us, text
 from jingzhe.core.errors import RefusedBodyError
@@ -225,7 +226,7 @@ def events(body: bytes, call: str, sent_at: str, user_agent: str) -> tuple[Envel
         return Envelope(call, sent_at, user_agent, False, sent_us(sent_at)), [body]
     said = _batch(body)
     sent = _of_envelope(said.sentAt) or sent_at
-    envelope = Envelope("", sent, user_agent, bool(_of_envelope(said.historical)), sent_us(sent))
+    envelope = Envelope("", sent, user_agent, is_set(_of_envelope(said.historical)), sent_us(sent))
     return envelope, [bytes(one) for one in said.batch]
 
 
@@ -266,7 +267,7 @@ def decode(raw: bytes, envelope: Envelope) -> Call:
         _name(kind, event),
         moment_us(event.originalTimestamp or event.timestamp, "timestamp"),
         sent_us(event.sentAt) if event.sentAt else envelope.sent_us,
-        bool(envelope.historical or event.historical or around.historical),
+        envelope.historical or is_set(event.historical) or around.historical,
         keys,
         user_id,
         anonymous_id,
@@ -301,7 +302,7 @@ def _read_around(raw: bytes, agent: str) -> _Around:
     device = text(context.device.id) if context.device else None
     return _Around(
         _where(context, agent), _page(context), device, text(context.sessionId), bytes(context.traits),
-        bool(context.historical),
+        is_set(context.historical),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from jingzhe.collect.wire import bodies
 from jingzhe.collect.wire.call import NO_MONEY, UNREADABLE, BadCallError, Call, Key, as_text, bad_json, mark
 from jingzhe.collect.wire.channels import channel_of
 from jingzhe.collect.wire.commerce import Order, money_of
+from jingzhe.collect.wire.flags import is_set
 from jingzhe.collect.wire.segment import Checked
 from jingzhe.collect.wire.values import moment_us, sent_us, text
 from jingzhe.core.errors import RefusedBodyError
@@ -183,7 +184,7 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
         _name(event, kind),
         moment_us(event.time, "time", zone),
         sent_us(event.flush_time),
-        event.time_free is True or event.time_free == 1,
+        is_set(event.time_free),
         keys,
         login,
         anonymous,
