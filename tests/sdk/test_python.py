@@ -71,6 +71,14 @@ def test_sensors(server: Collector, consumer: str) -> None:
     assert properties(order)["order_id"] == "o1"
 
 
+def test_sensors_with_the_write_key_in_its_events(server: Collector) -> None:
+    consumer = sensorsanalytics.BatchConsumer(f"{server.url}/sa")
+    client = sensorsanalytics.SensorsAnalytics(consumer, project_name=server.key)
+    client.track("sensors-python-project", "PayOrder", {"order_amount": 1.0}, is_login_id=True)
+    client.close()
+    assert [row["name"] for row in server.arrived("sensors-python-project", 1)] == ["order_completed"]
+
+
 def test_a_wrong_write_key_is_told_to_the_sdk(server: Collector) -> None:
     errors: list[Any] = []
     client = Segment("wrong", host=server.url, on_error=lambda error, _: errors.append(error), max_retries=1)

@@ -8,6 +8,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -95,6 +96,22 @@ def test_sensors(tmp_path: Path) -> None:
         assert (await asked.client.post("/sa?project=default", content=form)).status_code == 403
         assert (await asked.client.post(f"/sa?token={key}", content="data=x&gzip=9")).status_code == 403
         assert [(one.protocol, one.events) for one in asked.kept()] == [("sensors", 1)] * 2
+
+    ask(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("name", ["token", "project"])
+def test_the_first_event_of_a_request_may_name_the_write_key(tmp_path: Path, name: str) -> None:
+    async def scenario(asked: Asked) -> None:
+        named = {"type": "track", "event": "x", "distinct_id": "d", "project": "default", name: asked.shop.write_key}
+        plain = {"type": "track", "event": "x", "distinct_id": "d"}
+        taken: list[Any] = [named, [named, plain]]
+        for events in [*taken, [plain, named], [7, named], []]:
+            status = 200 if events in taken else 403
+            form = urlencode({"data": base64.b64encode(json.dumps(events).encode())})
+            assert (await asked.client.post("/sa", content=form)).status_code == status
+            assert (await asked.client.get(f"/sa.gif?project=default&{form}")).status_code == status
+        assert [one.source_id for one in asked.kept()] == [1] * 4
 
     ask(tmp_path, scenario)
 

@@ -225,9 +225,11 @@ class Collector:
         source = None
         for name in ("token", "writeKey", "project"):
             source = source or await self._admission.source(asked.get(name, ""))
+        source = source or await self._admission.source(sensors.write_key(checked.body))
         if source is None:
             # The clients keep their events on 403, and delete them on 401.
-            return problem(403, "write-key", "The URL names no write key; give it as ?token=… or ?project=….")
+            said = "Neither the URL nor the first event names a write key; give it as ?token=… or ?project=…."
+            return problem(403, "write-key", said)
         if request.path == "/debug" and request.header(b"dry-run").lower() == "true":
             return answers.json_answer(_dry_run(source, checked, self._now_us()))
         if not self._admission.within_rate(source):

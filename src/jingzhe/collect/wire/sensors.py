@@ -67,6 +67,11 @@ class _Event(Struct, gc=False):
     properties: Raw = Raw(b"")
 
 
+class _Addressed(Struct, gc=False):
+    token: Any = None
+    project: Any = None
+
+
 class _Properties(Order, gc=False):
     is_login_id: Any = msgspec.field(default=None, name="$is_login_id")
     session_id: Any = msgspec.field(default=None, name="$event_session_id")
@@ -96,6 +101,7 @@ class _Properties(Order, gc=False):
 _many = msgspec.json.Decoder(list[Raw]).decode
 _one = msgspec.json.Decoder(dict[str, Raw]).decode
 _event = msgspec.json.Decoder(_Event).decode
+_addressed = msgspec.json.Decoder(_Addressed).decode
 _properties = msgspec.json.Decoder(_Properties).decode
 _anything = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -146,6 +152,16 @@ def _in_form(fields: dict[str, str], limit: int) -> bytes:
 def events(body: bytes) -> list[bytes]:
     """Returns the events of a request that was checked, each as it was written."""
     return [bytes(one) for one in _many(body)] if body.startswith(b"[") else [body]
+
+
+def write_key(body: bytes) -> str:
+    """Returns the write key that the first event of a request names, as token or project; empty where it names none."""
+    first = next(iter(events(body)), b"")
+    try:
+        said = _addressed(first)
+    except UNREADABLE:
+        return ""
+    return text(said.token) or text(said.project) or ""
 
 
 def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
