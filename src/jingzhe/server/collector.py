@@ -43,6 +43,7 @@ _POSTED = {
 }
 """Calls of the POST routes."""
 _AGENT_LENGTH = 512
+_LENGTH_DIGITS = 18
 _SILENT_SECONDS = 1.0
 
 
@@ -312,7 +313,8 @@ class Collector:
         """Returns the body; stops reading where it is too large."""
         limit = self._admission.limits.body_bytes
         said = request.headers.get(b"content-length", b"0")
-        if said.isdigit() and int(said) > limit:
+        # Python reads no number of thousands of digits.
+        if said.isdigit() and (len(said) > _LENGTH_DIGITS or int(said) > limit):
             raise bodies.too_large(limit)
         message = await receive()
         body: bytes = message.get("body", b"")

@@ -46,6 +46,6 @@ def damaged(body: bytes, data: st.DataObject) -> bytes:
     """Returns a body of which bytes were changed, lost or put in at a few places."""
     found = bytearray(body)
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(found) - 1))
+        place = data.draw(st.integers(0, max(0, len(found) - 1)))
         found[place : place + data.draw(st.integers(0, 2))] = data.draw(ODD | st.binary(max_size=2))
     return bytes(found)
