@@ -16,12 +16,13 @@ from jingzhe.app.people import People
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.collect.draining import Drain
 from jingzhe.collect.received import Received, packed
+from jingzhe.collect.refused_events import list_quarantined
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import IdentityError, SettingError
 from jingzhe.dormancy.columns import SCORES
 from jingzhe.identity.keys import Key
-from jingzhe.identity.merges import By, merge, undo
+from jingzhe.identity.merges import By, decisions, merge, undo
 from jingzhe.identity.people import explain, find
 from jingzhe.store.query import one as query
 from jingzhe.store.state.inbox import Group, Inbox
@@ -221,6 +222,67 @@ def test_scores_of_somebody_whom_another_one_took_over_are_not_read(shop: Shop) 
     undo(warehouse.state, [join.numbers], ANN, clock=clock)
     shop.workspace.refresh()
     assert shop.sql(scored) == [(one,), (two,), (three,)]
+
+
+SERVER = {"context": {"library": {"name": "analytics-python"}}}
+BROWSER = {"context": {"library": {"name": "analytics.js"}, "userAgent": "Mozilla/5.0"}}
+
+
+def alias(former: str, now: str, **more: Any) -> dict[str, Any]:
+    return {"type": "alias", "previousId": former, "userId": now, "messageId": f"{former}-{now}", **more}
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "apart"])
+def test_a_server_can_say_that_a_login_has_another_one_now(shop: Shop, together: bool) -> None:
+    events = [bought("old", 1, 20.0), bought("new", 2, 30.0), alias("old", "new", **SERVER), bought("old", 3, 1.0)]
+    for batch in [events] if together else [[one] for one in events]:
+        shop.live(*batch)
+    assert shop.histories() == [(3, 51.0)]
+    assert shop.now("login", "old") == shop.now("login", "new")
+    state = shop.workspace.warehouse.state
+    assert find(state, Key("cookie", "old")) is None
+    (decision,) = decisions(state)
+    assert (decision.who, decision.action, decision.details["rule"]) == ("events", "merge", "alias")
+    (join,) = [join for join in explain(state, shop.now("login", "new")) if join.rule == "alias"]
+    undo(state, [join.numbers], ANN, clock=FixedClock(NOON))
+    shop.live(alias("old", "new", **{**SERVER, "messageId": "again"}))
+    assert shop.histories() == [(1, 30.0), (2, 21.0)], "who took it back knows better"
+
+
+def merged(*ids: tuple[str, str], **more: Any) -> dict[str, Any]:
+    listed = [{"type": kind, "value": value} for kind, value in ids]
+    return {"type": "merge", "messageId": f"merge {ids}", "mergeProperties": listed, **more}
+
+
+def test_ids_that_are_merged_are_one_person(shop: Shop) -> None:
+    shop.live(bought("u1", 1, 20.0), till("13812345678", 2, 30.0), till("13800001111", 3, 1.0))
+    shop.live(
+        merged(("email", "li@example.cn"), ("mobile", "138 1234 5678")), merged(("shoe", "42"), ("email", "x@y.cn"))
+    )
+    shop.live(merged(("email", "li@example.cn"), ("email", "li@example.com"), userId="u1"))
+    assert shop.histories() == [(2, 50.0), (1, 1.0)]
+    assert shop.now("email", "li@example.com") == shop.now("phone", "13812345678") == shop.now("login", "u1")
+    (refused,) = list_quarantined(shop.workspace.warehouse.state)
+    assert (refused.reason, refused.field) == ("bad-field", "mergeProperties[0].type")
+    shop.live(bought("old", 4, 5.0), merged(("userId", "old"), userId="u1", **SERVER))
+    assert shop.histories() == [(3, 55.0), (1, 1.0)]
+
+
+def till(phone: str, number: int, revenue: float) -> dict[str, Any]:
+    return bought("", number, revenue, context={"traits": {"phone": phone}})
+
+
+def test_a_browser_cannot_say_so_of_whoever_was_signed_in_before_on_it(shop: Shop) -> None:
+    shop.live(bought("old", 1, 20.0), bought("new", 2, 30.0), alias("old", "new", **BROWSER))
+    assert shop.histories() == [(1, 30.0), (1, 20.0)]
+
+
+def test_an_anonymous_id_that_gets_a_login_is_still_a_browser(shop: Shop) -> None:
+    visit = {**bought("", 1, 20.0), "userId": None, "anonymousId": "a1"}
+    shop.live(visit, alias("a1", "new", **SERVER))
+    shop.live(bought("new", 2, 30.0))
+    assert shop.histories() == [(2, 50.0)]
+    assert shop.now("cookie", "a1") == shop.now("login", "new")
 
 
 def test_two_spellings_of_one_key_are_one_person(shop: Shop) -> None:

@@ -147,3 +147,9 @@ def properties(row: dict[str, Any]) -> dict[str, Any]:
     """Returns what a call said of itself."""
     found: dict[str, Any] = json.loads(row["properties"])
     return found
+
+
+def signed_up(rows: list[dict[str, Any]], user: str) -> None:
+    """Makes sure that signing up, which Sensors' SDKs send as a type of its own, is an event like others."""
+    (row,) = [row for row in rows if row["sent_name"] == "$SignUp"]
+    assert (row["call"], row["name"], row["activity"], row["user_id"]) == ("track", "signed_up", "login", user)

@@ -4,5 +4,6 @@ const sa = new SensorsAnalytics();
 sa.submitTo({ url: `${COLLECTOR}/sa?project=${WRITE_KEY}`, gzip: true, mode: 'track', timeout: 10000 });
 sa.track(WHO, 'PayOrder', { order_amount: 42 });
 sa.track(WHO, '$pageview', { $url: 'https://s.example/p' });
+sa.trackSignup(WHO, `${WHO}-anonymous`);
 sa.profileSet(WHO, { level: 3 });
 setTimeout(() => process.exit(0), 2000);

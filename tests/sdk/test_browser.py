@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.sdk.conftest import Collector
+from tests.sdk.conftest import Collector, signed_up
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
@@ -141,3 +141,4 @@ def test_sensors(server: Collector, shop: Shop, how: str, batch: str) -> None:
     assert {row["sent_name"] for row in rows} >= {"PayOrder", "$pageview"}, shop.said
     assert [row["revenue"] for row in rows if row["sent_name"] == "PayOrder"] == [42.0]
     assert {row["name"] for row in rows if row["sent_name"] == "$pageview"} == {"page_viewed"}
+    signed_up(rows, user)

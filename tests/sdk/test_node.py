@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sdk.conftest import Collector, Node
+from tests.sdk.conftest import Collector, Node, signed_up
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,9 @@ def test_rudderstack(server: Collector, node: Node) -> None:
 
 def test_sensors(server: Collector, node: Node) -> None:
     node.run("sensors.cjs", "sensors-node")
-    rows = server.arrived("sensors-node", 3)
-    assert sorted(row["call"] for row in rows) == ["profile", "track", "track"]
+    rows = server.arrived("sensors-node", 4)
+    assert sorted(row["call"] for row in rows) == ["profile", "track", "track", "track"]
+    signed_up(rows, "sensors-node")
     assert [row["revenue"] for row in rows if row["sent_name"] == "PayOrder"] == [42.0]
 
 
@@ -38,4 +39,5 @@ def test_mini_program(server: Collector, node: Node, monkeypatch: pytest.MonkeyP
     rows = server.arrived(user, 2)
     assert {row["sent_name"] for row in rows} == {"PayOrder", "$SignUp"}, said
     assert {row["channel"] for row in rows} == {"mini_program"}
+    signed_up(rows, user)
     assert [row["revenue"] for row in rows if row["sent_name"] == "PayOrder"] == [42.0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sdk.conftest import Collector, properties
+from tests.sdk.conftest import Collector, properties, signed_up
 
 pytestmark = pytest.mark.slow
 
@@ -64,10 +64,19 @@ def test_sensors(server: Collector, consumer: str) -> None:
     client.track_signup(user, f"{user}-anonymous")
     client.close()
     rows = server.arrived(user, 4)
-    assert sorted(row["call"] for row in rows) == ["identify", "profile", "track", "track"]
+    assert sorted(row["call"] for row in rows) == ["profile", "track", "track", "track"]
+    signed_up(rows, user)
     order = next(row for row in rows if row["sent_name"] == "PayOrder")
     assert (order["activity"], order["revenue"], order["user_id"]) == ("purchase", 99.0, user)
     assert properties(order)["order_id"] == "o1"
+
+
+def test_sensors_with_the_write_key_in_its_events(server: Collector) -> None:
+    consumer = sensorsanalytics.BatchConsumer(f"{server.url}/sa")
+    client = sensorsanalytics.SensorsAnalytics(consumer, project_name=server.key)
+    client.track("sensors-python-project", "PayOrder", {"order_amount": 1.0}, is_login_id=True)
+    client.close()
+    assert [row["name"] for row in server.arrived("sensors-python-project", 1)] == ["order_completed"]
 
 
 def test_a_wrong_write_key_is_told_to_the_sdk(server: Collector) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Asked:
     admission: Admission
     client: httpx.AsyncClient
     heard: Heard
+    app: Collector
 
     async def post(self, path: str, body: bytes | str, *, key: str | None = None, **headers: str) -> httpx.Response:
         """Posts with the shop's write key in Basic authorization; another key or ``""`` for none."""
@@ -58,6 +60,13 @@ def ask(folder: Path, scenario: Callable[[Asked], Awaitable[None]], limits: Limi
 
 
 async def _ask(folder: Path, scenario: Callable[[Asked], Awaitable[None]], limits: Limits) -> None:
+    async with asking(folder, limits) as asked:
+        await scenario(asked)
+
+
+@asynccontextmanager
+async def asking(folder: Path, limits: Limits) -> AsyncIterator[Asked]:
+    """Starts a collector, and stops it afterwards."""
     with live(folder) as shop:
         admission = Admission(shop.inbox, lambda: live_keys(shop.warehouse.state), limits)
         metrics, heard = Metrics(), Heard()
@@ -67,6 +76,6 @@ async def _ask(folder: Path, scenario: Callable[[Asked], Awaitable[None]], limit
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)
         try:
             async with httpx.AsyncClient(transport=transport, base_url="http://collector") as client:
-                await scenario(Asked(shop, admission, client, heard))
+                yield Asked(shop, admission, client, heard, app)
         finally:
             await app.stop()

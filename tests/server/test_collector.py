@@ -8,10 +8,12 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from jingzhe.collect.refused_events import count_quarantined
 from jingzhe.collect.write_keys import add_source, revoke_keys
 from jingzhe.server.admission import Limits
 from tests.collect.live import track
@@ -27,7 +29,7 @@ SENSORS = base64.b64encode(b'{"type":"track","event":"x","distinct_id":"d","time
         ("/v1/track", "track"), ("/v1/t", "track"), ("/v1/identify", "identify"), ("/v1/i", "identify"),
         ("/v1/page", "page"), ("/v1/p", "page"), ("/v1/screen", "screen"), ("/v1/s", "screen"),
         ("/v1/group", "group"), ("/v1/g", "group"), ("/v1/alias", "alias"), ("/v1/a", "alias"),
-        ("/v1/merge", "alias"), ("/v1/track/", "track"),
+        ("/v1/merge", "merge"), ("/v1/track/", "track"),
     ],
 )  # fmt: skip
 def test_single_events(tmp_path: Path, path: str, call: str) -> None:
@@ -98,6 +100,22 @@ def test_sensors(tmp_path: Path) -> None:
     ask(tmp_path, scenario)
 
 
+@pytest.mark.parametrize("name", ["token", "project"])
+def test_the_first_event_of_a_request_may_name_the_write_key(tmp_path: Path, name: str) -> None:
+    async def scenario(asked: Asked) -> None:
+        named = {"type": "track", "event": "x", "distinct_id": "d", "project": "default", name: asked.shop.write_key}
+        plain = {"type": "track", "event": "x", "distinct_id": "d"}
+        taken: list[Any] = [named, [named, plain]]
+        for events in [*taken, [plain, named], [7, named], []]:
+            status = 200 if events in taken else 403
+            form = urlencode({"data": base64.b64encode(json.dumps(events).encode())})
+            assert (await asked.client.post("/sa", content=form)).status_code == status
+            assert (await asked.client.get(f"/sa.gif?project=default&{form}")).status_code == status
+        assert [one.source_id for one in asked.kept()] == [1] * 4
+
+    ask(tmp_path, scenario)
+
+
 def test_a_dry_run_keeps_nothing_and_says_what_would_be(tmp_path: Path) -> None:
     async def scenario(asked: Asked) -> None:
         events = [{"type": "track", "event": "x", "distinct_id": "d"}, {"type": "track", "distinct_id": "d"}]
@@ -108,6 +126,43 @@ def test_a_dry_run_keeps_nothing_and_says_what_would_be(tmp_path: Path) -> None:
         assert asked.kept() == []
         assert (await asked.client.post(path, content=form)).status_code == 200
         assert len(asked.kept()) == 1
+
+    ask(tmp_path, scenario)
+
+
+ODD_EVENTS: dict[str, tuple[bytes, str]] = {
+    "no text": (b'{"type":"track","event":"\xff","distinct_id":"d"}', "bad-encoding"),
+    "a huge number": (
+        b'{"type":"track","event":"x","distinct_id":"d","properties":{"revenue":1e20}}',
+        "number-out-of-range",
+    ),
+    "no object": (b"7", "bad-field"),
+    "a list": (b"[7, 8]", "bad-field"),
+    "nested too deeply": (
+        b'{"type":"track","event":"x","distinct_id":"d","a":' + b"[" * 70 + b"]" * 70 + b"}",
+        "too-deep",
+    ),
+    "next year": (b'{"type":"track","event":"x","distinct_id":"d","time":1804334400000}', "time-in-future"),
+    "text deep inside": (b'{"type":"track","event":"x","distinct_id":"d","properties":{"a":["\x80"]}}', "bad-encoding"),
+}
+
+
+@pytest.mark.parametrize("name", ODD_EVENTS)
+def test_a_dry_run_says_of_any_event_why_it_cannot_be_a_fact(tmp_path: Path, name: str) -> None:
+    event, reason = ODD_EVENTS[name]
+
+    async def scenario(asked: Asked) -> None:
+        body = b'[{"type":"track","event":"fine","distinct_id":"d"},' + event + b"]"
+        path = f"/debug?token={asked.shop.write_key}"
+        answer = await asked.client.post(path, content=body, headers={"dry-run": "true"})
+        assert answer.status_code == 200
+        fine, odd = answer.json()["events"]
+        assert (fine["accepted"], odd["accepted"]) == (True, False)
+        # The drain says the same.
+        assert (await asked.client.post(path, content=body)).status_code == 200
+        assert asked.shop.drain.run().quarantined == 1
+        assert odd["reason"] == reason
+        assert count_quarantined(asked.shop.warehouse.state) == {reason: 1}
 
     ask(tmp_path, scenario)
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jingzhe.app.customers import Customers
+from jingzhe.app.stating import InTurn
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.customer_queries import LAST_PERSON
 from jingzhe.collect.draining import Drain
@@ -59,6 +60,11 @@ class People:
         """Returns the person under whom each call is filed; 0 where its keys are nobody's."""
         # Else somebody whom a file has brought meanwhile would get a second number.
         Customers(self.warehouse).adopt()
+        if seen.stated:
+            return InTurn(self._seen_together, self.warehouse.state, self.warehouse.clock)(seen)
+        return self._seen_together(seen)
+
+    def _seen_together(self, seen: Observed) -> NDArray[np.int64]:
         columns = tuple(KeyColumn(kind, values) for kind, values in seen.columns)
         observations = Observations(columns, seen.at_us, seen.events)
         state, clock = self.warehouse.state, self.warehouse.clock

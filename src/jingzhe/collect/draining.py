@@ -231,7 +231,7 @@ class Drain:
         self.seen.catch_up(writing.session, now, writing.batch - 1)
         fresh = self.seen.new(found.event_ids)
         kept = found.only(fresh)
-        keys = observed(f"inbox {rows[0].number}-{rows[-1].number}", kept.keys, kept.ts_us, kept.ids)
+        keys = observed(f"inbox {rows[0].number}-{rows[-1].number}", kept.calls, kept.ts_us, kept.ids)
         homes = self.resolve(keys) if len(kept) else np.zeros(0, np.int64)
         lost = np.fromiter((bool(call.keys) for call in kept.calls), bool, len(kept)) & (homes == NOBODY)
         refused = [*found.refused, *(_nobody(kept, place) for place in np.flatnonzero(lost).tolist())]

@@ -57,10 +57,10 @@ DEFAULTS: Mapping[str, Meaning] = {
     **_meant("signed_in", "login", "login"),
     **_meant("message_delivered", "message_delivered", "email_delivered"),
     **_meant("message_opened", "message_opened", "email_opened"),
-    **_meant("message_clicked", "message_clicked", "email_link_clicked"),
+    **_meant("message_clicked", "message_clicked", "email_link_clicked", "email_clicked"),
     **_meant("message_bounced", "message_bounced", "email_bounced"),
-    **_meant("message_complained", "message_complained", "email_marked_as_spam"),
-    **_meant("message_unsubscribed", "message_unsubscribed", "unsubscribed"),
+    **_meant("message_complained", "message_complained", "email_marked_as_spam", "email_complained"),
+    **_meant("message_unsubscribed", "message_unsubscribed", "unsubscribed", "email_unsubscribed"),
     **_meant("push_received", "message_delivered", "push_notification_received", "$apppushreceived"),
     **_meant("push_tapped", "message_clicked", "push_notification_tapped", "$apppushclick"),
 }

@@ -7,14 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jingzhe.collect.wire.call import Key
+from jingzhe.collect.wire.call import AROUND, Call, Key
 
 NOBODY = 0
 """The person of keys that are nobody's."""
+_CHANNEL = AROUND.index("channel")
+_STATING = frozenset({"unbind", "alias", "merge"})
+_SAME = {"alias": ["login", "cookie"], "merge": ["login", "login"]}
+"""The keys of calls that may name two logins of one person: an alias does not say what its former id is."""
+
+
+class Stated(NamedTuple):
+    """What a call says of its keys beyond that they were seen together.
+
+    Args:
+        place: of the call among the others.
+        what: ``apart``: the keys are not those any more whose they were; ``same``: the first is who the second was, if
+            that is a login.
+        keys: of which it says so.
+    """
+
+    place: int
+    what: Literal["apart", "same"]
+    keys: tuple[Key, ...]
 
 
 @dataclass(frozen=True)
@@ -27,30 +47,39 @@ class Observed:
             twice.
         at_us: when, UTC microseconds.
         events: ids of the calls, as text.
+        stated: what calls say beyond that, in order; it holds for them and for what comes after.
     """
 
     batch_id: str
     columns: tuple[tuple[str, list[str | None]], ...]
     at_us: NDArray[np.int64]
     events: Sequence[str]
+    stated: tuple[Stated, ...] = ()
 
 
 Resolve = Callable[[Observed], NDArray[np.int64]]
 """Returns the person of each call, NOBODY where its keys are nobody's."""
 
 
-def observed(batch_id: str, keys: Sequence[tuple[Key, ...]], at_us: Sequence[int], ids: Sequence[int]) -> Observed:
+def observed(batch_id: str, calls: Sequence[Call], at_us: Sequence[int], ids: Sequence[int]) -> Observed:
     """Returns keys of calls as columns.
+
+    Keys that a call takes away from somebody were not seen together: only the first of them stands there, by itself.
 
     Args:
         batch_id: of the drain.
-        keys: of each call, the strongest first.
+        calls: their keys stand the strongest first.
         at_us: when each happened, UTC microseconds.
         ids: of the calls.
     """
     columns: dict[tuple[str, int], list[str | None]] = {}
-    count = len(keys)
-    for place, several in enumerate(keys):
+    count = len(calls)
+    stated: list[Stated] = []
+    for place, call in enumerate(calls):
+        several = call.keys
+        if call.kind in _STATING and (said := _stated(place, call)) is not None:
+            stated.append(said)
+            several = several if said.what == "same" else several[:1]
         kinds: list[str] = []
         for kind, value in several:
             name = (kind, kinds.count(kind) if kinds else 0)
@@ -64,4 +93,14 @@ def observed(batch_id: str, keys: Sequence[tuple[Key, ...]], at_us: Sequence[int
         tuple((kind, values) for (kind, _), values in columns.items()),
         np.array(at_us, np.int64),
         [str(one) for one in ids],
+        tuple(stated),
     )
+
+
+def _stated(place: int, call: Call) -> Stated | None:
+    if call.kind == "unbind":
+        return Stated(place, "apart", call.keys)
+    # Only a server knows what it says: a browser's SDK names whoever was signed in before on a device that is shared.
+    if [key.kind for key in call.keys[:2]] == _SAME[call.kind] and call.around[_CHANNEL] == "server":
+        return Stated(place, "same", call.keys[:2])
+    return None

@@ -46,7 +46,7 @@ class Decision:
         change: number of the change to the graph.
         at: when.
         who: who decided.
-        action: undo, merge, keep apart, allow again.
+        action: undo, merge, keep apart, allow again, unbind.
         why: the reason given.
         details: people and keys.
     """
@@ -104,19 +104,19 @@ def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, 
         }
         parts = parts_without(found, apart | blocked, lambda kind: rules.kind(kind).merges)
         _check_apart(parts, rows)
-        folded = _folded(connection, found, parts)
+        folded = folded_people(connection, found, parts)
         change = next_change(connection)
         for a, b in rows:
-            _block(connection, a.key_id, b.key_id)
-        people = _write_parts(connection, found, parts, rules, Change(change, clock.now()))
+            block(connection, a.key_id, b.key_id)
+        people = write_parts(connection, found, parts, rules, Change(change, clock.now()))
         details = {"from": found.person_id, "to": people, "keys": [[[*_name(a)], [*_name(b)]] for a, b in rows]}
         if folded:
             details["folded"] = folded
-        _decide(connection, Decision(change, clock.now(), by.who, "undo", by.why, details))
+        decide(connection, Decision(change, clock.now(), by.who, "undo", by.why, details))
     return Undone(change, tuple(people), folded)
 
 
-def _folded(connection: Connection, found: Member, parts: list[Part]) -> tuple[int, ...]:
+def folded_people(connection: Connection, found: Member, parts: list[Part]) -> tuple[int, ...]:
     """Returns the people who go, but whose facts compaction has filed under the one who stays."""
     before = folded_before(connection)
     if before is None:
@@ -138,7 +138,7 @@ def _check_apart(parts: list[Part], rows: list[tuple[KeyRow, KeyRow]]) -> None:
             )
 
 
-def _write_parts(connection: Connection, found: Member, parts: list[Part], rules: Rules, change: Change) -> list[int]:
+def write_parts(connection: Connection, found: Member, parts: list[Part], rules: Rules, change: Change) -> list[int]:
     """Gives every part its person; returns them."""
     people = []
     moved: list[tuple[int, int]] = []
@@ -187,7 +187,8 @@ def _delete(connection: Connection, column: sa.Column[Any], numbers: Iterable[in
         connection.execute(sa.delete(column.table).where(column.in_(listed[start : start + 500])))
 
 
-def _block(connection: Connection, a: int, b: int) -> None:
+def block(connection: Connection, a: int, b: int) -> None:
+    """Lets two keys not join any more, whatever is seen of them."""
     _unblock(connection, a, b)
     bulk.insert(connection, tables.identity_blocked, ("a", "b"), [(a, b), (b, a)])
 
@@ -229,7 +230,7 @@ def merge_within(
     if first.person_id == second.person_id:
         raise IdentityError("They are one person already", people=people)
     kept, lost = sorted((first, second), key=lambda found: found.person_id)
-    if (kept.person_id, lost.person_id) in _kept_apart(connection):
+    if (kept.person_id, lost.person_id) in kept_apart(connection):
         raise IdentityError("These two are kept apart by hand", hint="Allow them first.", people=people)
     # The joining, strongest key of each: what the merge hangs on in explanations.
     a, b = (_strongest(found, rules) for found in (kept, lost))
@@ -252,7 +253,7 @@ def merge_within(
     _delete(connection, tables.identity_anonymous.c.person_id, [lost.person_id, *([kept.person_id] if named else [])])
     touch(connection, Change(change, at), pair)
     details = {"kept": kept.person_id, "lost": lost.person_id, "rule": rule}
-    _decide(connection, Decision(change, at, by.who, "merge", by.why, details))
+    decide(connection, Decision(change, at, by.who, "merge", by.why, details))
     return kept.person_id
 
 
@@ -277,10 +278,10 @@ def keep_apart(state: State, one: int, other: int, by: By, *, clock: Clock) -> i
         if people[0] == people[1]:
             raise IdentityError("They are one person now", hint="Undo what joined them first.", person=people[0])
         change = next_change(connection)
-        if (people[0], people[1]) not in _kept_apart(connection):
+        if (people[0], people[1]) not in kept_apart(connection):
             row = {"person_a": people[0], "person_b": people[1]}
             connection.execute(sa.insert(tables.identity_never).values(row))
-        _decide(connection, Decision(change, clock.now(), by.who, "keep apart", by.why, {"people": people}))
+        decide(connection, Decision(change, clock.now(), by.who, "keep apart", by.why, {"people": people}))
     return change
 
 
@@ -303,7 +304,7 @@ def allow_again(state: State, one: int, other: int, by: By, *, clock: Clock) -> 
             raise IdentityError("These two are not kept apart", people=(one, other))
         change = next_change(connection)
         details = {"people": sorted(people)}
-        _decide(connection, Decision(change, clock.now(), by.who, "allow again", by.why, details))
+        decide(connection, Decision(change, clock.now(), by.who, "allow again", by.why, details))
     return change
 
 
@@ -317,12 +318,18 @@ def decisions(state: State, *, limit: int = 100) -> list[Decision]:
         ]
 
 
-def _kept_apart(connection: Connection) -> set[tuple[int, int]]:
+def kept_apart(connection: Connection) -> set[tuple[int, int]]:
+    """Returns the pairs of people who may not become one, the older first."""
     rows = bulk.select(connection, queries.NEVER)
     return {(min(row), max(row)) for row in rows}
 
 
-def _decide(connection: Connection, decision: Decision) -> None:
+def decide(connection: Connection, decision: Decision) -> None:
+    """Keeps a decision.
+
+    Raises:
+        IdentityError: it does not say who decides, or why.
+    """
     if not decision.who.strip() or not decision.why.strip():
         raise IdentityError("A decision needs who decides and why", action=decision.action)
     connection.execute(

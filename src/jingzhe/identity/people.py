@@ -16,7 +16,7 @@ from jingzhe.identity.keyring import KeyRow, as_rows, keys_at, keys_of_people
 from jingzhe.identity.keys import Key
 from jingzhe.identity.known import PROBES
 from jingzhe.identity.observations import Coder
-from jingzhe.identity.rules import known_salt, load_rules
+from jingzhe.identity.rules import Rules, known_salt, load_rules
 from jingzhe.store.state import State, bulk
 
 
@@ -117,13 +117,18 @@ def find_key(state: State, key: Key) -> KeyRow | None:
     """Returns a key as it is stored, None where it was never seen or stands for no value."""
     rules = load_rules(state)
     with state.reading() as connection:
-        salt = known_salt(connection)
-        # Whoever stores the first key makes the salt.
-        stored = Coder(rules, salt or b"").stored(key)
-        if salt is None or stored is None:
-            return None
-        value, number = stored
-        rows = keys_numbered(connection, range(number, number + PROBES))
+        return key_within(connection, rules, key)
+
+
+def key_within(connection: Connection, rules: Rules, key: Key) -> KeyRow | None:
+    """Does what :func:`find_key` does, within a transaction."""
+    salt = known_salt(connection)
+    # Whoever stores the first key makes the salt.
+    stored = Coder(rules, salt or b"").stored(key)
+    if salt is None or stored is None:
+        return None
+    value, number = stored
+    rows = keys_numbered(connection, range(number, number + PROBES))
     return next((row for row in rows if row[1:3] == (rules.called(key.kind), value)), None)
 
 

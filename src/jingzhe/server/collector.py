@@ -15,9 +15,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jingzhe.collect.group_commit import GroupCommit
+from jingzhe.collect.naming import Names
+from jingzhe.collect.normalise import Normaliser
 from jingzhe.collect.received import Protocol, Received
 from jingzhe.collect.wire import bodies, pixel, segment, sensors
-from jingzhe.collect.wire.call import BadCallError
 from jingzhe.collect.wire.segment import Checked
 from jingzhe.collect.write_keys import Source
 from jingzhe.core.clock import Clock
@@ -42,6 +43,7 @@ _POSTED = {
 }
 """Calls of the POST routes."""
 _AGENT_LENGTH = 512
+_LENGTH_DIGITS = 18
 _SILENT_SECONDS = 1.0
 
 
@@ -224,11 +226,13 @@ class Collector:
         source = None
         for name in ("token", "writeKey", "project"):
             source = source or await self._admission.source(asked.get(name, ""))
+        source = source or await self._admission.source(sensors.write_key(checked.body))
         if source is None:
             # The clients keep their events on 403, and delete them on 401.
-            return problem(403, "write-key", "The URL names no write key; give it as ?token=… or ?project=….")
+            said = "Neither the URL nor the first event names a write key; give it as ?token=… or ?project=…."
+            return problem(403, "write-key", said)
         if request.path == "/debug" and request.header(b"dry-run").lower() == "true":
-            return answers.json_answer(_dry_run(checked))
+            return answers.json_answer(_dry_run(source, checked, self._now_us()))
         if not self._admission.within_rate(source):
             return problem(503, "rate", "Too many requests a second from this source.", retry_after=1)
         await self._kept(request, source, "sensors", "", checked)
@@ -283,6 +287,9 @@ class Collector:
         age = 0.0 if oldest is None else max(0.0, (now_us - oldest) / 1e6)
         return Waiting(admission.waiting_bytes, admission.waiting_events, age)
 
+    def _now_us(self) -> int:
+        return int(self._clock.now().timestamp() * 1_000_000)
+
     def _closed(self) -> Answer:
         said = f"Nothing is taken at the moment: {self._admission.closed}."
         return problem(503, "closed", said, retry_after=self._retry)
@@ -292,7 +299,7 @@ class Collector:
     ) -> asyncio.Future[None]:
         """Makes a request durable; what it returns is done when it is."""
         agent = request.header(b"user-agent")[:_AGENT_LENGTH]
-        received_us = int(self._clock.now().timestamp() * 1_000_000)
+        received_us = self._now_us()
         self._admission.took(len(checked.body))
         sent_at = request.header(b"sentat")[:64]
         return self._commits.put(
@@ -306,7 +313,8 @@ class Collector:
         """Returns the body; stops reading where it is too large."""
         limit = self._admission.limits.body_bytes
         said = request.headers.get(b"content-length", b"0")
-        if said.isdigit() and int(said) > limit:
+        # Python reads no number of thousands of digits.
+        if said.isdigit() and (len(said) > _LENGTH_DIGITS or int(said) > limit):
             raise bodies.too_large(limit)
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -343,13 +351,14 @@ def _user_of(armoured: bytes) -> str:
         return ""
 
 
-def _dry_run(checked: Checked) -> dict[str, Any]:
-    """Says what would become of the events of a debugging request."""
-    found = []
+def _dry_run(source: Source, checked: Checked, received_us: int) -> dict[str, Any]:
+    """Says what would become of the events of a debugging request: what the drain would say of each."""
+    normaliser, found = Normaliser({source.source_id: source}, Names()), []
     for raw in sensors.events(checked.body):
-        try:
-            call = sensors.decode(raw, "")
-            found.append({"name": call.name, "type": call.kind, "accepted": True})
-        except BadCallError as error:
-            found.append({"accepted": False, "reason": error.reason, "field": error.field, "detail": error.detail})
+        one_event = Received(source.source_id, "sensors", "", received_us, "", "", "", 1, b"[" + raw + b"]")
+        done = normaliser.normalise([one_event])
+        found += [{"name": call.name, "type": call.kind, "accepted": True} for call in done.calls]
+        found += [
+            {"accepted": False, "reason": one.reason, "field": one.field, "detail": one.detail} for one in done.refused
+        ]
     return {"success": True, "dry_run": True, "events": found}

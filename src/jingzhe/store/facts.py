@@ -70,7 +70,7 @@ EVENT_DETAILS = Table(
         Column("received_at", "TIMESTAMPTZ", "when it was acknowledged"),
         Column("person_id", "BIGINT", "whose it is; null for products"),
         Column("source", "VARCHAR", "name of the source"),
-        Column("call", "VARCHAR", "track, page, screen, identify, group, alias, profile, unbind or item"),
+        Column("call", "VARCHAR", "track, page, screen, identify, group, alias, merge, profile, unbind or item"),
         Column("sent_name", "VARCHAR", "name as the client wrote it"),
         Column("client", "VARCHAR", "class of the client's address, never the address"),
         Column("user_id", "VARCHAR", "id of the account, as the client wrote it"),

@@ -18,13 +18,15 @@ values = st.recursive(
 )
 SEGMENT_FIELDS = (
     "type", "event", "userId", "anonymousId", "previousId", "messageId", "timestamp", "originalTimestamp", "sentAt",
-    "properties", "traits", "context", "historical", "name",
+    "properties", "traits", "context", "historical", "name", "mergeProperties",
 )  # fmt: skip
 SENSORS_FIELDS = (
     "type", "event", "distinct_id", "original_id", "login_id", "anonymous_id", "identities", "time", "_flush_time",
     "_track_id", "time_free", "lib", "properties",
 )  # fmt: skip
-KINDS = st.sampled_from(["track", "page", "identify", "alias", "screen", "group", "track_signup", "profile_set"])
+KINDS = st.sampled_from(
+    ["track", "page", "identify", "alias", "merge", "screen", "group", "track_signup", "track_id_unbind", "profile_set"]
+)
 ORDER = ("revenue", "total", "products", "quantity", "price", "order_id", "currency", "$lib", "$is_login_id", "url")
 
 
@@ -44,6 +46,6 @@ def damaged(body: bytes, data: st.DataObject) -> bytes:
     """Returns a body of which bytes were changed, lost or put in at a few places."""
     found = bytearray(body)
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(found) - 1))
+        place = data.draw(st.integers(0, max(0, len(found) - 1)))
         found[place : place + data.draw(st.integers(0, 2))] = data.draw(ODD | st.binary(max_size=2))
     return bytes(found)

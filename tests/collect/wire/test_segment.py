@@ -85,6 +85,16 @@ def test_what_the_browser_sdk_sends() -> None:
             [("login", "u1"), ("device", "a1"), ("device", "d1")],
         ),
         ({"type": "page", "userId": "a\x00b"}, [("login", "ab")]),
+        (
+            {"type": "merge", "anonymousId": "a1", "mergeProperties": [
+                {"type": "email", "value": "a@b.cn"}, {"type": "mobile", "value": 139}]},
+            [("login", "u1"), ("email", "a@b.cn"), ("phone", "139"), ("cookie", "a1")],
+        ),
+        (
+            {"type": "merge", "userId": None, "mergeProperties": [
+                {"type": "userId", "value": "u1"}, {"type": "anonymousId", "value": "a1"}]},
+            [("login", "u1"), ("cookie", "a1")],
+        ),
     ],
 )  # fmt: skip
 def test_keys(event: dict[str, Any], keys: list[tuple[str, str]]) -> None:
@@ -110,6 +120,21 @@ def test_keys(event: dict[str, Any], keys: list[tuple[str, str]]) -> None:
         ({"type": "track", "event": "x", "properties": {"products": [7]}}, "bad-field", "products[0]"),
         ({"type": "track", "event": "x", "properties": {"revenue": 1e300}}, "number-out-of-range", ""),
         ({"type": "identify", "traits": "x"}, "bad-field", "traits"),
+        ({"type": "merge"}, "bad-field", "mergeProperties"),
+        ({"type": "merge", "mergeProperties": "x"}, "bad-field", "mergeProperties"),
+        (
+            {
+                "type": "merge",
+                "mergeProperties": [{"type": "email", "value": "a@b.cn"}, {"type": "shoe", "value": "42"}],
+            },
+            "bad-field",
+            "mergeProperties[1].type",
+        ),
+        (
+            {"type": "merge", "mergeProperties": [{"type": "email", "value": {}}]},
+            "bad-field",
+            "mergeProperties[0].value",
+        ),
     ],
 )
 def test_what_cannot_be_a_fact(event: dict[str, Any], reason: str, field: str) -> None:
@@ -132,6 +157,22 @@ def test_moments(value: Any) -> None:
 def test_the_original_timestamp_goes_before_the_timestamp() -> None:
     found = call(type="page", originalTimestamp="2026-03-05T12:00:00Z", timestamp="2026-03-06T12:00:00Z")
     assert found.at_us == NOON_US
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [(True, True), (1, True), ("true", True), ("1", True), ("TRUE", True), (False, False), (0, False), ("false", False),
+     ("False", False), ("0", False), ("", False), (None, False), ([], False)],
+)  # fmt: skip
+@pytest.mark.parametrize("where_it_stands", ["batch", "event", "context"])
+def test_whether_times_are_left_alone(value: Any, meant: bool, where_it_stands: str) -> None:
+    said = {"historical": value}
+    event = {"type": "page", "userId": "u1", **(said if where_it_stands == "event" else {})}
+    if where_it_stands == "context":
+        event["context"] = said
+    body = json.dumps({"batch": [event], **(said if where_it_stands == "batch" else {})}).encode()
+    envelope, (raw,) = segment.events(body, "batch", "", "")
+    assert segment.decode(raw, envelope).historical is meant
 
 
 def test_an_event_without_an_id_has_that_of_its_bytes() -> None:
@@ -177,7 +218,7 @@ def test_a_form_with_base64_is_a_body_as_well() -> None:
 
 @pytest.mark.parametrize(
     "body", [b"", b"hello", b"[]", b'{"batch":1}', b'{"batch":[}', b'{"a":', b'{"batch":[{"a":"\x00"}]}',
-             b'{"batch":[{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}", b'{"writeKey":3,"batch":[]}'],
+             b'{"batch":[{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}]}"],
 )  # fmt: skip
 def test_what_is_no_batch_is_refused(body: bytes) -> None:
     with pytest.raises(RefusedBodyError) as refused:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from jingzhe.collect.naming import Names
 from jingzhe.collect.wire import sensors
 from jingzhe.collect.wire.call import CONTEXT, BadCallError, Call
 from jingzhe.core.errors import RefusedBodyError
@@ -82,10 +83,46 @@ def test_what_is_refused(body: bytes, status: int) -> None:
             [("unionid", "n1"), ("openid/wx12", "o1")],
         ),
         ({"identities": {"$identity_other": "x"}}, [("cookie", "d1")]),
+        (
+            {"identities": {"$identity_email": "a@b.cn"}, "distinct_id": "$identity_email+a@b.cn"},
+            [("email", "a@b.cn")],
+        ),
+        ({"distinct_id": "$identity_mobile+139"}, [("phone", "139")]),
+        (
+            {"identities": {"$identity_email": "a@b.cn", "$identity_cookie_id": "c1"},
+             "distinct_id": "$identity_email+a@b.cn", "login_id": "$identity_email+a@b.cn", "anonymous_id": "c1"},
+            [("email", "a@b.cn"), ("cookie", "c1")],
+        ),
+        (
+            {"type": "track_signup", "distinct_id": "$identity_mobile+139", "original_id": "$identity_email+a@b.cn",
+             "identities": {"$identity_mobile": "139"}},
+            [("phone", "139"), ("email", "a@b.cn")],
+        ),
+        (
+            {"identities": {"$identity_mp_wx12_openid": "o1"}, "distinct_id": "$identity_mp_wx12_openid+o1"},
+            [("openid/wx12", "o1")],
+        ),
+        (
+            {"identities": {"shop_id": "7"}, "distinct_id": "shop_id+7", "login_id": "shop_id+7"},
+            [("login", "shop_id+7")],
+        ),
+        ({"distinct_id": "a+b"}, [("cookie", "a+b")]),
+        (
+            {"type": "track_id_unbind", "identities": {"$identity_mobile": "139"}, "login_id": "u1"},
+            [("phone", "139")],
+        ),
     ],
 )  # fmt: skip
 def test_keys(event: dict[str, Any], keys: list[tuple[str, str]]) -> None:
     assert [tuple(key) for key in call(**event).keys] == keys
+
+
+@pytest.mark.parametrize("event", ["$SignUp", None])
+def test_signing_up_is_an_event_that_joins(event: str | None) -> None:
+    found = call(type="track_signup", event=event, original_id="a1", distinct_id="u1", properties={"plan": "x"})
+    assert Names().meaning(found.kind, found.name) == ("signed_up", "login")
+    assert [tuple(key) for key in found.keys] == [("login", "u1"), ("cookie", "a1")]
+    assert json.loads(found.properties) == {"plan": "x"}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +130,7 @@ def test_keys(event: dict[str, Any], keys: list[tuple[str, str]]) -> None:
     [
         ({"type": "dance"}, "unknown-call"), ({"type": ["track"]}, "unknown-call"), ({"event": ""}, "missing-event"),
         ({"distinct_id": ""}, "missing-customer"), ({"time": "soon"}, "bad-time"),
+        ({"type": "track_id_unbind", "login_id": "u1"}, "missing-customer"),
         ({"properties": "x"}, "bad-field"), ({"identities": []}, "bad-field"),
     ],
 )  # fmt: skip
@@ -132,6 +170,11 @@ def test_where_and_what() -> None:
     assert found.sent_us == NOON_US + 1_000_000
     assert found.money.revenue == 45.0
     assert "1.2.3.4" not in found.properties
+
+
+@pytest.mark.parametrize(("value", "meant"), [(True, True), (1, True), ("true", True), ("false", False), ("0", False)])
+def test_whether_times_are_left_alone(value: Any, meant: bool) -> None:
+    assert call(time_free=value).historical is meant
 
 
 def test_the_checksum_is_javas() -> None:

@@ -71,7 +71,8 @@ class Call(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     Args:
         message_id: what marks it among those of its source; the same again is the same call.
-        kind: ``track``, ``page``, ``screen``, ``identify``, ``group``, ``alias``, ``profile``, ``item``.
+        kind: ``track``, ``page``, ``screen``, ``identify``, ``group``, ``alias``, ``merge``, ``profile``, ``unbind``,
+            ``item``.
         name: of the event as the client wrote it; empty where the kind says everything.
         at_us: when it happened by the client's clock, UTC microseconds; None where it does not say.
         sent_us: when it was sent by the client's clock; None where it does not say.

@@ -16,23 +16,19 @@ from jingzhe.collect.wire import bodies
 from jingzhe.collect.wire.call import NO_MONEY, NO_PAGE, UNREADABLE, BadCallError, Call, Key, as_text, bad_json, mark
 from jingzhe.collect.wire.channels import channel_of
 from jingzhe.collect.wire.commerce import Order, money_of
+from jingzhe.collect.wire.flags import is_set
+from jingzhe.collect.wire.trait_keys import merged_keys, trait_keys
 from jingzhe.collect.wire.values import moment_us, sent_us, text
 from jingzhe.core.errors import RefusedBodyError
 
 CALLS = {
     "t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias", "b": "batch",
     "track": "track", "identify": "identify", "page": "page", "screen": "screen", "group": "group", "alias": "alias",
-    "merge": "alias", "batch": "batch", "import": "batch",
+    "merge": "merge", "batch": "batch", "import": "batch",
 }  # fmt: skip
 """The call that the last part of a route says."""
 
-TYPES = frozenset({"track", "identify", "page", "screen", "group", "alias"})
-TRAIT_KEYS = {
-    "email": "email", "phone": "phone", "mobile": "phone", "unionid": "unionid", "unionId": "unionid",
-    "member_id": "member", "memberId": "member", "till_card": "till_card",
-}  # fmt: skip
-"""Traits that are keys of the person, with their kind."""
-
+TYPES = frozenset({"track", "identify", "page", "screen", "group", "alias", "merge"})
 
 _CACHED_BYTES = 2048
 _CACHED_KEYS = 16_384
@@ -129,6 +125,7 @@ class _Event(Struct, gc=False):
     userId: Any = None  # noqa: N815
     anonymousId: Any = None  # noqa: N815
     previousId: Any = None  # noqa: N815
+    mergeProperties: Raw = _NO_JSON  # noqa: N815
     messageId: Any = None  # noqa: N815
     timestamp: Any = None
     originalTimestamp: Any = None  # noqa: N815
@@ -157,7 +154,6 @@ _anything = msgspec.json.Decoder().decode
 _context = msgspec.json.Decoder(_Context).decode
 _event = msgspec.json.Decoder(_Event).decode
 _properties = msgspec.json.Decoder(_Properties).decode
-_traits = msgspec.json.Decoder(dict[str, Any]).decode
 _EMPTY_CAMPAIGN, _EMPTY_DEVICE = _Campaign(), _Device()
 _EMPTY_NAMED, _EMPTY_PLACE, _EMPTY_CONTEXT = _Named(), _Place(), _Context()
 
@@ -230,7 +226,7 @@ def events(body: bytes, call: str, sent_at: str, user_agent: str) -> tuple[Envel
         return Envelope(call, sent_at, user_agent, False, sent_us(sent_at)), [body]
     said = _batch(body)
     sent = _of_envelope(said.sentAt) or sent_at
-    envelope = Envelope("", sent, user_agent, bool(_of_envelope(said.historical)), sent_us(sent))
+    envelope = Envelope("", sent, user_agent, is_set(_of_envelope(said.historical)), sent_us(sent))
     return envelope, [bytes(one) for one in said.batch]
 
 
@@ -271,7 +267,7 @@ def decode(raw: bytes, envelope: Envelope) -> Call:
         _name(kind, event),
         moment_us(event.originalTimestamp or event.timestamp, "timestamp"),
         sent_us(event.sentAt) if event.sentAt else envelope.sent_us,
-        bool(envelope.historical or event.historical or around.historical),
+        envelope.historical or is_set(event.historical) or around.historical,
         keys,
         user_id,
         anonymous_id,
@@ -306,7 +302,7 @@ def _read_around(raw: bytes, agent: str) -> _Around:
     device = text(context.device.id) if context.device else None
     return _Around(
         _where(context, agent), _page(context), device, text(context.sessionId), bytes(context.traits),
-        bool(context.historical),
+        is_set(context.historical),
     )  # fmt: skip
 
 
@@ -339,15 +335,17 @@ def _name(kind: str, event: _Event) -> str:
 
 def _keys(kind: str, event: _Event, around: _Around, user_id: str | None, anonymous_id: str | None) -> tuple[Key, ...]:
     is_app = kind == "screen" or around.where[0] == "app"
-    if kind not in {"identify", "alias"}:
+    if kind not in {"identify", "alias", "merge"}:
         known = _keys_known(user_id, anonymous_id, around.device_id, is_app)
         if user_id is not None or around.traits in _NOTHING:
             return known
         # A till's order names nobody who signed in, but the card or the member that it was sold to.
-        return (*_trait_keys(around.traits), *known)
+        return (*trait_keys(around.traits), *known)
     keys = [Key("login", user_id)] if user_id else []
     if kind == "identify":
-        keys += _trait_keys(_traits_of(event, around))
+        keys += trait_keys(_traits_of(event, around))
+    elif kind == "merge":
+        keys += merged_keys(event.mergeProperties)
     else:
         previous = text(event.previousId)
         if previous and previous != user_id:
@@ -364,17 +362,6 @@ def _keys_known(user_id: str | None, anonymous_id: str | None, device_id: str | 
     if device_id and device_id != anonymous_id:
         keys.append(Key("device", device_id))
     return tuple(keys)
-
-
-def _trait_keys(raw: bytes) -> list[Key]:
-    if raw in _NOTHING:
-        return []
-    try:
-        traits = _traits(raw)
-    except UNREADABLE as error:
-        raise BadCallError("bad-field", "traits", str(error)) from error
-    found = ((kind, text(traits.get(name))) for name, kind in TRAIT_KEYS.items())
-    return [Key(kind, value) for kind, value in found if value]
 
 
 def _page(context: _Context) -> tuple[str | None, ...]:

@@ -17,6 +17,7 @@ from jingzhe.collect.wire import bodies
 from jingzhe.collect.wire.call import NO_MONEY, UNREADABLE, BadCallError, Call, Key, as_text, bad_json, mark
 from jingzhe.collect.wire.channels import channel_of
 from jingzhe.collect.wire.commerce import Order, money_of
+from jingzhe.collect.wire.flags import is_set
 from jingzhe.collect.wire.segment import Checked
 from jingzhe.collect.wire.values import moment_us, sent_us, text
 from jingzhe.core.errors import RefusedBodyError
@@ -24,8 +25,10 @@ from jingzhe.core.errors import RefusedBodyError
 PROFILE_TYPES = frozenset({
     "profile_set", "profile_set_once", "profile_increment", "profile_append", "profile_unset", "profile_delete",
 })  # fmt: skip
+SIGN_UP = "track_signup"
+"""An event that also says which id somebody had before."""
 _KINDS = {
-    "track": "track", "track_signup": "identify", "track_id_bind": "identify", "track_id_unbind": "unbind",
+    "track": "track", "track_signup": "track", "track_id_bind": "identify", "track_id_unbind": "unbind",
     "item_set": "item", "item_delete": "item",
     **dict.fromkeys(PROFILE_TYPES, "profile"),
 }  # fmt: skip
@@ -64,6 +67,11 @@ class _Event(Struct, gc=False):
     properties: Raw = Raw(b"")
 
 
+class _Addressed(Struct, gc=False):
+    token: Any = None
+    project: Any = None
+
+
 class _Properties(Order, gc=False):
     is_login_id: Any = msgspec.field(default=None, name="$is_login_id")
     session_id: Any = msgspec.field(default=None, name="$event_session_id")
@@ -93,6 +101,7 @@ class _Properties(Order, gc=False):
 _many = msgspec.json.Decoder(list[Raw]).decode
 _one = msgspec.json.Decoder(dict[str, Raw]).decode
 _event = msgspec.json.Decoder(_Event).decode
+_addressed = msgspec.json.Decoder(_Addressed).decode
 _properties = msgspec.json.Decoder(_Properties).decode
 _anything = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -145,6 +154,16 @@ def events(body: bytes) -> list[bytes]:
     return [bytes(one) for one in _many(body)] if body.startswith(b"[") else [body]
 
 
+def write_key(body: bytes) -> str:
+    """Returns the write key that the first event of a request names, as token or project; empty where it names none."""
+    first = next(iter(events(body)), b"")
+    try:
+        said = _addressed(first)
+    except UNREADABLE:
+        return ""
+    return text(said.token) or text(said.project) or ""
+
+
 def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
     """Returns one event as a call.
 
@@ -170,7 +189,7 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
     except UNREADABLE as error:
         raise bad_json(error, "properties") from error
     library = text(properties.lib) or (text(event.lib.lib) if event.lib else None) or ""
-    keys = _keys(event, properties, app=library.lower() in _APPS)
+    keys = _keys(event, kind, properties, app=library.lower() in _APPS)
     if not keys and kind != "item":
         raise BadCallError("missing-customer", "distinct_id", "no id at all")
     login = next((key.value for key in keys if key.kind == "login"), None)
@@ -181,7 +200,7 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
         _name(event, kind),
         moment_us(event.time, "time", zone),
         sent_us(event.flush_time),
-        event.time_free is True or event.time_free == 1,
+        is_set(event.time_free),
         keys,
         login,
         anonymous,
@@ -195,6 +214,8 @@ def decode(raw: bytes, user_agent: str, zone: tzinfo = UTC) -> Call:
 
 def _name(event: _Event, kind: str) -> str:
     name = text(event.event)
+    if event.type == SIGN_UP:
+        return name or "$SignUp"
     if kind == "track" and not name:
         raise BadCallError("missing-event", "event", "a track event needs a name")
     return name or str(event.type)
@@ -209,24 +230,39 @@ def _message_id(event: _Event, raw: bytes) -> str:
     return "\x1f".join((track_id, text(event.distinct_id) or "", text(event.time) or "", what or ""))
 
 
-def _keys(event: _Event, properties: _Properties, *, app: bool) -> tuple[Key, ...]:
+def _keys(event: _Event, kind: str, properties: _Properties, *, app: bool) -> tuple[Key, ...]:
     weak = "device" if app else "cookie"
     found: dict[Key, None] = {}
     for name, value in (event.identities or {}).items():
         key = _identity(name, text(value), weak)
         if key:
             found[key] = None
-    login, anonymous = text(event.login_id), text(event.anonymous_id)
-    distinct, original = text(event.distinct_id), text(event.original_id)
-    signed_in = properties.is_login_id is True or event.type == "track_signup"
+    if kind == "unbind":
+        # The other ids say who is using the device.
+        return tuple(found)
+    login = text(event.login_id)
     if login:
-        found[Key("login", login)] = None
-    if distinct and distinct not in {key.value for key in found}:
-        found[Key("login" if signed_in else weak, distinct)] = None
-    for value in (anonymous, original if event.type == "track_signup" else None):
-        if value and value not in {key.value for key in found}:
-            found[Key(weak, value)] = None
+        found[_named(login, "login", weak)] = None
+    signed_up = event.type == SIGN_UP
+    signed_in = properties.is_login_id is True or signed_up
+    said = [(event.distinct_id, "login" if signed_in else weak), (event.anonymous_id, weak)]
+    for given, usual in [*said, (event.original_id, weak)] if signed_up else said:
+        key = _named(plain, usual, weak) if (plain := text(given)) else None
+        if key and key.value not in {one.value for one in found}:
+            found[key] = None
     return tuple(sorted(found, key=lambda key: _STRENGTH.get(key.kind, 5)))
+
+
+def _named(value: str, kind: str, weak: str) -> Key:
+    """Returns an id as a key; where nobody has signed in, SDKs write ``$identity_email+li@example.com`` in its place.
+
+    Args:
+        value: of ``distinct_id`` and the like.
+        kind: of ids that are written as they are.
+        weak: kind of ids of the client.
+    """
+    name, plus, rest = value.partition("+")
+    return (_identity(name, text(rest), weak) if plus else None) or Key(kind, value)
 
 
 def _identity(name: str, value: str | None, weak: str) -> Key | None:
