@@ -6,17 +6,17 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jingzhe.collect.write_keys import Source, key_hash
+from jingzhe.collect.write_keys import Source
 from jingzhe.core.errors import JingzheError
+from jingzhe.server.known_keys import KnownKeys
 from jingzhe.store.state.inbox import Inbox
 
 _KEYS_SECONDS = 3.0
-_MISSED_SECONDS = 0.25
 _LOOK_SECONDS = 0.5
-_KNOWN_KEYS = 10_000
 
 
 @dataclass(frozen=True)
@@ -68,33 +68,28 @@ class Admission:
     waiting_bytes: int = 0
     waiting_events: int = 0
     oldest_us: int | None = None
-    _by_hash: Mapping[str, Source] = field(default_factory=dict)
-    _by_key: dict[str, Source] = field(default_factory=dict)
-    _read_at: float = float("-inf")
+    _known: KnownKeys = field(init=False)
     _buckets: dict[int, _Bucket] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._known = KnownKeys(self.keys, self.seconds)
 
     def known(self, key: str) -> Source | None:
         """Returns the source of a write key that was used lately, None for others."""
-        return self._by_key.get(key)
+        return self._known.used(key)
 
-    async def source(self, key: str) -> Source | None:
-        """Returns the source of a write key, None where no source has it (any more)."""
-        if not key or len(key) > 200:
-            return None
-        hashed = key_hash(key)
-        if hashed not in self._by_hash and self.seconds() - self._read_at > _MISSED_SECONDS:
-            # It may have been made this moment; somebody who guesses cannot make us ask more often than this.
-            await asyncio.to_thread(self.read_keys)
-        known = self._by_hash.get(hashed)
-        if known is not None and len(self._by_key) < _KNOWN_KEYS:
-            self._by_key[key] = known
-        return known
+    async def source(self, *keys: str) -> Source | None:
+        """Returns the source that has one of several write keys, None where no source has any (any more).
+
+        Raises:
+            BusyError: too many wait for keys that are not known.
+            StateError: the keys cannot be read.
+        """
+        return await self._known.source(*keys)
 
     def read_keys(self) -> None:
         """Reads the sources anew; a key that was revoked holds no longer."""
-        self._read_at = self.seconds()
-        self._by_hash = self.keys()
-        self._by_key = {}
+        self._known.read_now()
 
     def within_rate(self, source: Source) -> bool:
         """Tells whether a source may send now, and counts the request."""
@@ -139,13 +134,15 @@ class Admission:
         """Looks again and again, until it is cancelled."""
         while True:
             await asyncio.to_thread(self.look)
-            if self.seconds() - self._read_at > _KEYS_SECONDS:
-                try:
-                    await asyncio.to_thread(self.read_keys)
-                except JingzheError:
+            if self.seconds() - self._known.read_at > _KEYS_SECONDS:
+                with suppress(JingzheError):
                     # The store is away for a moment: the keys known hold until it is back.
-                    self._read_at = self.seconds()
+                    await self._known.read_anew()
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def end(self) -> None:
+        """Waits for a look at the keys that is under way."""
+        await self._known.end()
 
 
 def _free_bytes(folder: Path) -> int:

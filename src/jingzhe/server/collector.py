@@ -21,7 +21,7 @@ from jingzhe.collect.wire.call import BadCallError
 from jingzhe.collect.wire.segment import Checked
 from jingzhe.collect.write_keys import Source
 from jingzhe.core.clock import Clock
-from jingzhe.core.errors import JingzheError, RefusedBodyError
+from jingzhe.core.errors import BusyError, JingzheError, RefusedBodyError
 from jingzhe.core.log import Log
 from jingzhe.server import answers
 from jingzhe.server.addresses import address_class
@@ -156,25 +156,28 @@ class Collector:
         try:
             answer = await self._answer(request, protocol, scope, receive)
         except RefusedBodyError as error:
-            self._refused(protocol, request, error)
+            self._refused(protocol, request, error, error.status)
             answer = problem(error.status, error.code, f"{error.message}. {error.hint}".strip())
+        except BusyError as error:
+            self._refused(protocol, request, error, 503)
+            answer = problem(503, error.code, f"{error.message}. {error.hint}".strip(), retry_after=1)
         except JingzheError as error:
             # Not durable, so not acknowledged: every SDK sends again after this.
-            self._log.error("inbox cannot be written", reason=error.message)
+            self._log.error("stores cannot be used", reason=error.message)
             answer = problem(503, "unavailable", "Nothing was kept; send it again.", retry_after=self._retry)
         self._metrics.answered(protocol, answer.status)
         headers = [*answer.headers, *answers.cors(origin)] if origin and request.method != "OPTIONS" else answer.headers
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _refused(self, protocol: Protocol, request: Request, error: RefusedBodyError) -> None:
+    def _refused(self, protocol: Protocol, request: Request, error: JingzheError, status: int) -> None:
         """Logs a refusal; a client that is refused again and again is told of once in a while, with how often."""
         self._unsaid += 1
         now = self._admission.seconds()
         if now < self._silent_until:
             return
         self._log.warning(
-            "request refused", protocol=protocol, route=request.path[:40], status=error.status, code=error.code,
+            "request refused", protocol=protocol, route=request.path[:40], status=status, code=error.code,
             reason=error.message[:200], since_last=self._unsaid,
         )  # fmt: skip
         self._unsaid, self._silent_until = 0, now + _SILENT_SECONDS
@@ -221,9 +224,7 @@ class Collector:
             return self._closed()
         checked = sensors.check(data, request.query, self._admission.limits.inflated_bytes)
         asked = bodies.form(request.query)
-        source = None
-        for name in ("token", "writeKey", "project"):
-            source = source or await self._admission.source(asked.get(name, ""))
+        source = await self._admission.source(*(asked.get(name, "") for name in ("token", "writeKey", "project")))
         if source is None:
             # The clients keep their events on 403, and delete them on 401.
             return problem(403, "write-key", "The URL names no write key; give it as ?token=… or ?project=….")
