@@ -104,7 +104,7 @@ def create_api(
     for routes in (*(subject.routes for subject in _SUBJECTS), *also):
         app.include_router(routes)
     routes_of(app)
-    services = Services.of(workspace, limits)
+    services = Services.of(workspace, limits, log)
     app.state.services = services
     app.state.guard = Guard(services)
     app.state.closed = closed
