@@ -59,8 +59,9 @@ def ask(folder: Path, scenario: Callable[[Asked], Awaitable[None]], limits: Limi
 
 async def _ask(folder: Path, scenario: Callable[[Asked], Awaitable[None]], limits: Limits) -> None:
     with live(folder) as shop:
-        admission = Admission(shop.inbox, lambda: live_keys(shop.warehouse.state), limits)
-        metrics, heard = Metrics(), Heard()
+        heard = Heard()
+        admission = Admission(shop.inbox, lambda: live_keys(shop.warehouse.state), limits, log=heard)
+        metrics = Metrics()
         commits = GroupCommit(shop.inbox, shop.clock, metrics.committed)
         app = Collector(admission, commits, shop.clock, metrics, heard)
         await app.start()

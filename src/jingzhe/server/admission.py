@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jingzhe.collect.write_keys import Source
 from jingzhe.core.errors import JingzheError
+from jingzhe.core.failures import told
+from jingzhe.core.log import Log, log_to_stderr
 from jingzhe.server.known_keys import KnownKeys
 from jingzhe.store.state.inbox import Inbox
 
@@ -57,12 +58,14 @@ class Admission:
         keys: gives the sources by the hash of their write keys.
         limits: what is taken.
         seconds: a clock that nobody sets, for rates.
+        log: is told what cannot be looked at; None: JSON lines on standard error.
     """
 
     inbox: Inbox
     keys: Callable[[], Mapping[str, Source]]
     limits: Limits = field(default_factory=Limits)
     seconds: Callable[[], float] = time.monotonic
+    log: Log = field(default_factory=log_to_stderr)
     closed: str = ""
     """Why nothing is taken at the moment; empty where it is."""
     waiting_bytes: int = 0
@@ -70,6 +73,7 @@ class Admission:
     oldest_us: int | None = None
     _known: KnownKeys = field(init=False)
     _buckets: dict[int, _Bucket] = field(default_factory=dict)
+    _failing: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._known = KnownKeys(self.keys, self.seconds)
@@ -131,14 +135,31 @@ class Admission:
             self.closed = ""
 
     async def keep_looking(self) -> None:
-        """Looks again and again, until it is cancelled."""
+        """Looks again and again, until it is cancelled; what fails is told, and looked at again."""
         while True:
-            await asyncio.to_thread(self.look)
+            if not await self._tried("inbox and disk", asyncio.to_thread(self.look)):
+                # What cannot be looked at may be full: whoever sends keeps the events until it can.
+                self.closed = "inbox and disk cannot be looked at"
             if self.seconds() - self._known.read_at > _KEYS_SECONDS:
-                with suppress(JingzheError):
-                    # The store is away for a moment: the keys known hold until it is back.
-                    await self._known.read_anew()
+                # Where the store is away for a moment, the keys known hold until it is back.
+                await self._tried("write keys", self._known.read_anew())
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _tried(self, what: str, look: Awaitable[None]) -> bool:
+        """Tells whether a look succeeds; a keeper hears of a failure when it begins, changes and ends."""
+        try:
+            await look
+            failure = ""
+        except JingzheError as error:
+            failure = error.message
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed
+            failure = told(error)
+        before, self._failing[what] = self._failing.get(what, ""), failure
+        if failure and failure != before:
+            self.log.error("cannot be looked at", what=what, reason=failure)
+        elif before and not failure:
+            self.log.info("can be looked at again", what=what)
+        return not failure
 
     async def end(self) -> None:
         """Waits for a look at the keys that is under way."""

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ from jingzhe.collect.wire.segment import Checked
 from jingzhe.collect.write_keys import Source
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import BusyError, JingzheError, RefusedBodyError
+from jingzhe.core.failures import told
 from jingzhe.core.log import Log
 from jingzhe.server import answers
 from jingzhe.server.addresses import address_class
@@ -140,9 +140,13 @@ class Collector:
         """Commits what is under way, then ends."""
         if self._watch is not None:
             self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
-        await asyncio.to_thread(self._commits.stop)
+            await asyncio.wait({self._watch})
+            if not self._watch.cancelled() and (error := self._watch.exception()) is not None:
+                self._log.error("looking at the stores had ended", error=told(error))
+        try:
+            await self._admission.end()
+        finally:
+            await asyncio.to_thread(self._commits.stop)
         self._log.info("collector stopped")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -102,10 +102,11 @@ def collector(
         guarded: True to show measurements only to a key with the scope ``metrics.read``, as the API does.
     """
     metrics = Metrics()
-    commits = GroupCommit(inbox, clock, metrics.committed)
-    admission = Admission(inbox, lambda: live_keys(state), limits or Limits())
+    said = log or log_to_stderr()
+    commits = GroupCommit(inbox, clock, metrics.committed, said)
+    admission = Admission(inbox, lambda: live_keys(state), limits or Limits(), log=said)
     may = _may_measure(Keys(state, clock)) if guarded else None
-    return Collector(admission, commits, clock, metrics, log or log_to_stderr(), may_measure=may)
+    return Collector(admission, commits, clock, metrics, said, may_measure=may)
 
 
 def site(
