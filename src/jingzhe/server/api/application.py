@@ -111,7 +111,8 @@ def create_api(
     counters = Counters(registry or CollectorRegistry())
     app.state.registry = counters.registry
     problems.install(app)
-    app.add_middleware(Watched, log=log or log_to_stderr(), counters=counters)
+    over_tls = workspace.settings.is_public_over_tls
+    app.add_middleware(Watched, log=log or log_to_stderr(), counters=counters, over_tls=over_tls)
     described: list[dict[str, Any]] = []
 
     def openapi() -> dict[str, Any]:
