@@ -42,6 +42,7 @@ _POSTED = {
 }
 """Calls of the POST routes."""
 _AGENT_LENGTH = 512
+_NO_KEY = problem(401, "not-signed-in", "Measurements need a key with the scope metrics.read.", bearer=True)
 _SILENT_SECONDS = 1.0
 
 
@@ -77,7 +78,7 @@ class Collector:
         metrics: counts.
         log: is told what was refused, without anything of people in it.
         may_measure: tells whether whoever sends this Authorization may read ``/metrics``, which say how much is sold
-            where; None: everybody may.
+            where, None where it names nobody; None in place of it: everybody may.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Collector:
         metrics: Metrics,
         log: Log,
         *,
-        may_measure: Callable[[str], bool] | None = None,
+        may_measure: Callable[[str], bool | None] | None = None,
     ) -> None:
         self._admission = admission
         self._commits = commits
@@ -275,8 +276,11 @@ class Collector:
     async def _measured(self, request: Request) -> Answer:
         if self._may_measure is not None:
             said = request.header(b"authorization")
-            if not await asyncio.to_thread(self._may_measure, said):
-                return problem(401, "not-signed-in", "Measurements need a key with the scope metrics.read.")
+            may = await asyncio.to_thread(self._may_measure, said)
+            if may is None:
+                return _NO_KEY
+            if not may:
+                return problem(403, "forbidden", "This key has not the scope metrics.read.")
         text = self._metrics.text()
         headers = [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", str(len(text)).encode())]
         return Answer(200, headers, text)

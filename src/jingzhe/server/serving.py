@@ -171,15 +171,15 @@ async def _alive(app: FastAPI, workspace: Workspace) -> AsyncIterator[FastAPI]:
         await asyncio.to_thread(workspace.close)
 
 
-def _may_measure(keys: Keys) -> Callable[[str], bool]:
-    def may(authorization: str) -> bool:
+def _may_measure(keys: Keys) -> Callable[[str], bool | None]:
+    def may(authorization: str) -> bool | None:
         scheme, _, written = authorization.partition(" ")
         if scheme.lower() != "bearer":
-            return False
+            return None
         try:
             return keys.actor(written.strip()).may(METRICS_READ)
         except AccessError:
-            return False
+            return None
 
     return may
 
