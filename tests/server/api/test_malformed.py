@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,9 +18,15 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from jingzhe.app.workspace import open_workspace
+from jingzhe.core.clock import FixedClock
+from jingzhe.server.api.application import create_api
+from tests.postgres import postgres_server, postgres_url
 from tests.server.api.client import Client
-from tests.server.api.conftest import Site
+from tests.server.api.conftest import NOW, Site, Told
 from tests.server.api.test_document import ASKED_ELSEWHERE, SEED, check_problem, components
+
+__all__ = ["postgres_server", "postgres_url"]
 
 ASKED = 15
 """Requests to each route, of the many that are made: others each time."""
@@ -123,6 +130,32 @@ def test_nothing_odd_makes_the_server_fail(site: Site) -> None:
     assert not failed, [(one.method, one.path[:80], (one.content or b"")[:120], status) for one, status in failed]
     assert statuses[422] > 100
     assert owner.get("/session").status_code == 200
+
+
+@pytest.fixture
+def on_postgres(tmp_path: Path, postgres_url: str) -> Iterator[Site]:
+    clock = FixedClock(NOW)
+    with open_workspace(tmp_path / "home", clock=clock, threads=1, state_url=postgres_url) as workspace:
+        app = create_api(workspace, log=Told())
+        yield Site(app, workspace, clock)
+        app.state.services.close()
+
+
+def test_a_text_that_postgresql_cannot_keep_is_no_failure(on_postgres: Site) -> None:
+    owner = on_postgres.signed_in("owner")
+    document = on_postgres.app.openapi()
+    asked = [
+        odd
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if f"{method.upper()} {path}" not in ASKED_ELSEWHERE
+        for odd in odd_requests(document, method.upper(), path, operation)
+        if "%00" in odd.path or b"u0000" in (odd.content or b"")
+    ]
+    assert len(asked) > 100
+    answers = _answers(owner, asked)
+    found = [(one.method, one.path, answer.status_code) for one, answer in zip(asked, answers, strict=True)]
+    assert [one for one in found if one[2] >= 500] == []
 
 
 def _answers(client: Client, asked: list[Odd]) -> Iterator[httpx.Response]:
