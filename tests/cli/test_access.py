@@ -30,10 +30,13 @@ def test_an_account_is_made_linked_and_disabled(tmp_path: Path) -> None:
         accounts = Accounts(workspace.warehouse.state, workspace.warehouse.clock)
         assert accounts.set_password(token[1], PASSWORD).email == "li@example.com"
     assert "li@example.com  owner" in run(tmp_path, "account", "list").output
-    assert "token=" in run(tmp_path, "account", "link", "li@example.com").output
+    assert "http://127.0.0.1:8090/#/set-password?token=" in run(tmp_path, "account", "link", "li@example.com").output
+    (tmp_path / "jingzhe.toml").write_text('public_url = "https://j.example/"\n', "utf-8")
+    assert "https://j.example/#/set-password?token=" in run(tmp_path, "account", "link", "li@example.com").output
     last = run(tmp_path, "account", "disable", "li@example.com")
     assert "Nobody would be left" in str(last.exception)
-    run(tmp_path, "account", "add", "han@example.com", "--role", "owner")
+    added = run(tmp_path, "account", "add", "han@example.com", "--role", "owner")
+    assert "https://j.example/#/set-password?token=" in added.output
     assert "is disabled" in run(tmp_path, "account", "disable", "li@example.com").output
     assert "disabled" in run(tmp_path, "account", "list").output
     assert "is enabled" in run(tmp_path, "account", "disable", "li@example.com", "--enable").output

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.collect.calls import Normalised
-from jingzhe.collect.isolating import UNFORESEEN, culprits, told
+from jingzhe.collect.isolating import UNFORESEEN, culprits
 from jingzhe.collect.observing import Observed
 from jingzhe.collect.refused_events import list_quarantined, replay
 from jingzhe.collect.wire import segment
 from jingzhe.core.errors import StateError
+from jingzhe.core.failures import told
 from tests.collect.live import FirstKey, Live, live, track
 from tests.postgres import postgres_server, postgres_url
 

@@ -87,3 +87,21 @@ def test_options_that_cannot_be_read_are_not_repeated(
     with pytest.raises(SettingError, match="lake_options") as caught:
         load(tmp_path)
     assert "hush" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_address_of_the_server_is_plain_and_short_links_take_it(tmp_path: Path) -> None:
+    settings = load(tmp_path, public_url="https://jingzhe.example.com/")
+    assert (settings.public_url, settings.is_public_over_tls) == ("https://jingzhe.example.com", True)
+    assert settings.resolved_links_url == "https://jingzhe.example.com"
+    settings = load(tmp_path, public_url="http://[::1]:8090", links_url="https://go.shop.example")
+    assert (settings.is_public_over_tls, settings.resolved_links_url) == (False, "https://go.shop.example")
+    assert not load(tmp_path).is_public_over_tls
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["jingzhe.example.com", "ftp://x", "https://", "https://x/api", "https://a:b@x", "https://x?y", "https://x y"],
+)
+def test_an_address_that_is_none_of_a_server_is_refused(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(SettingError, match="public_url"):
+        load(tmp_path, public_url=wrong)

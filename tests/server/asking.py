@@ -68,8 +68,9 @@ async def _ask(folder: Path, scenario: Callable[[Asked], Awaitable[None]], limit
 async def asking(folder: Path, limits: Limits) -> AsyncIterator[Asked]:
     """Starts a collector, and stops it afterwards."""
     with live(folder) as shop:
-        admission = Admission(shop.inbox, lambda: live_keys(shop.warehouse.state), limits)
-        metrics, heard = Metrics(), Heard()
+        heard = Heard()
+        admission = Admission(shop.inbox, lambda: live_keys(shop.warehouse.state), limits, log=heard)
+        metrics = Metrics()
         commits = GroupCommit(shop.inbox, shop.clock, metrics.committed)
         app = Collector(admission, commits, shop.clock, metrics, heard)
         await app.start()

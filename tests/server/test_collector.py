@@ -74,7 +74,6 @@ def test_where_a_write_key_may_stand(tmp_path: Path) -> None:
 def test_a_key_holds_at_once_and_not_after_it_was_revoked(tmp_path: Path) -> None:
     async def scenario(asked: Asked) -> None:
         state, clock = asked.shop.warehouse.state, asked.shop.clock
-        asked.admission._read_at = float("-inf")
         key = add_source(state, "till", clock=clock, kind="till")
         assert (await asked.post("/v1/page", PAGE, key=key)).status_code == 200
         revoke_keys(state, "till", clock=clock)

@@ -198,8 +198,12 @@ def test_what_is_said_when_it_has_begun_is_said_in_a_thread(tmp_path: Path) -> N
 
 def test_a_collector_of_its_own_shows_measurements_to_a_key_only(tmp_path: Path) -> None:
     async def scenario(client: httpx.AsyncClient) -> None:
-        for header in ({}, {"Authorization": "Bearer jz_x"}, {"Authorization": f"Bearer {other}"}):
-            assert (await client.get("/metrics", headers=header)).status_code == 401
+        for header in ({}, {"Authorization": "Bearer jz_x"}, {"Authorization": "Basic amluZw=="}):
+            refused = await client.get("/metrics", headers=header)
+            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer realm="jingzhe"')
+        refused = await client.get("/metrics", headers={"Authorization": f"Bearer {other}"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        assert "www-authenticate" not in refused.headers
         page = await client.get("/metrics", headers={"Authorization": f"Bearer {key}"})
         assert (page.status_code, "jingzhe_inbox_events 0.0" in page.text) == (200, True)
         assert (await client.get("/healthz")).json() == {"status": "alive"}

@@ -125,7 +125,10 @@ def test_only_identities_and_no_events_is_no_failure(project: Project) -> None:
     assert [event for event, _ in project.heard.lines] == ["drained"]
 
 
-def test_a_failure_is_told_and_tried_again(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("failure", [BusyError("somebody else is writing"), RuntimeError("13800000000")])
+def test_a_failure_is_told_and_tried_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
     project.put(track())
     project.worker.cadence = Cadence(drain_seconds=0.0, retry_seconds=0.0)
     real, left = project.worker.drain.run, [1, 1]
@@ -133,7 +136,7 @@ def test_a_failure_is_told_and_tried_again(project: Project, monkeypatch: pytest
     def sometimes() -> object:
         if left:
             left.pop()
-            raise BusyError("somebody else is writing")
+            raise failure
         project.worker.ending.set()
         return real()
 
@@ -144,6 +147,7 @@ def test_a_failure_is_told_and_tried_again(project: Project, monkeypatch: pytest
     assert not thread.is_alive()
     told = [event for event, _ in project.heard.lines]
     assert told[:3] == ["work failed and will be tried again"] * 2 + ["drained"]
+    assert "13800000000" not in str(project.heard.lines)
 
 
 def test_what_has_ended_by_itself_is_removed(project: Project) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any, Literal, get_args
 from jingzhe.app import outcome
 from jingzhe.app.figures import Figures
 from jingzhe.app.workspace import Workspace
+from jingzhe.core import failures
 from jingzhe.core.errors import JingzheError, NoDataError, SettingError
+from jingzhe.core.log import Log, log_to_stderr
 from jingzhe.profile.packs import STATES
 from jingzhe.store.catalogue import Table
 from jingzhe.store.query import one
@@ -81,10 +84,14 @@ class Exports:
     Args:
         workspace: of the project.
         figures: lends the view in which the list to act on is made.
+        log: is told what nobody foresaw; None: JSON lines on standard error.
     """
 
-    def __init__(self, workspace: Workspace, figures: Figures) -> None:
+    def __init__(self, workspace: Workspace, figures: Figures, log: Log | None = None) -> None:
         self._workspace = workspace
+        self._log = log or log_to_stderr()
+        self._unwritten: dict[str, Export] = {}
+        """How exports ended whose record could not be written; written as soon as the store takes it."""
         self._figures = figures
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="jingzhe-export")
         self._process = asdict(this_process())
@@ -97,6 +104,7 @@ class Exports:
     def close(self) -> None:
         """Waits for the export under way; those that wait are not begun."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._write_ends()
 
     def start(self, what: str, file_format: Format, by: str, *, publication: int | None = None) -> Export:
         """Asks for an export.
@@ -120,6 +128,7 @@ class Exports:
         latest = self._workspace.warehouse.state.latest()
         if publication is not None and (latest is None or publication > latest.seq):
             raise NoDataError("There is no such publication", hint="Leave it out for the newest.")
+        self._write_ends()
         self.clean()
         name = f"export_{uuid.uuid4().hex[:12]}"
         made = Export(name, what, file_format, "waiting", self._now(), by, publication)
@@ -190,10 +199,10 @@ class Exports:
 
     def _run(self, asked: Export) -> None:
         running = replace(asked, status="running")
-        self._write(running)
         path = self.folder / asked.file_name
         part = path.with_name(path.name + ".part")
         try:
+            self._write(running)
             self.folder.mkdir(parents=True, exist_ok=True)
             publication, rows = self._exported(asked, part)
             part.replace(path)
@@ -204,16 +213,29 @@ class Exports:
                 done_at=now, expires_at=until,
             )  # fmt: skip
         except JingzheError as error:
-            part.unlink(missing_ok=True)
             told = {"code": error.code, "detail": error.message, "hint": error.hint}
             ended = replace(running, status="failed", done_at=self._now(), problem=told)
-        except Exception:
-            part.unlink(missing_ok=True)
+        except Exception as error:  # noqa: BLE001 - nobody waits for it: the record and the log are where it is told
             # The message is not told: nobody knows what it holds.
+            self._log.error("an export failed", export=asked.export_id, error=failures.told(error))
             told = {"code": "internal", "detail": "Something is wrong on this side", "hint": "Tell a keeper."}
-            self._write(replace(running, status="failed", done_at=self._now(), problem=told))
-            raise
-        self._write(ended)
+            ended = replace(running, status="failed", done_at=self._now(), problem=told)
+        self._unwritten[ended.export_id] = ended
+        self._write_ends()
+        if ended.status == "failed":
+            with suppress(OSError):  # what is left of it goes with the next export
+                part.unlink(missing_ok=True)
+
+    def _write_ends(self) -> None:
+        """Writes how exports ended; where the store does not take it, it is tried again with the next one."""
+        for one_ in list(self._unwritten.values()):
+            try:
+                self._write(one_)
+            except Exception as error:  # noqa: BLE001 - the work has ended however it did
+                failed = failures.told(error)
+                self._log.error("the end of an export is not written yet", export=one_.export_id, error=failed)
+            else:
+                self._unwritten.pop(one_.export_id, None)
 
     def _exported(self, asked: Export, path: Path) -> tuple[int, int]:
         """Writes the file; returns the publication that it shows and its number of rows."""
@@ -247,6 +269,8 @@ class Exports:
         for name in ("asked_at", "done_at", "expires_at"):
             body[name] = datetime.fromisoformat(body[name]) if body[name] else None
         found = Export(**body)
+        if found.export_id in self._unwritten:
+            return self._unwritten[found.export_id]
         gone = found.status in {"waiting", "running"} and is_gone(process)
         return replace(found, status="interrupted") if gone else found
 

@@ -18,7 +18,9 @@ from typing import Any, Literal, get_args
 
 from jingzhe.app import privacy_jobs
 from jingzhe.app.workspace import Workspace
+from jingzhe.core import failures
 from jingzhe.core.errors import BusyError, JingzheError, NoDataError, SettingError
+from jingzhe.core.log import Log, log_to_stderr
 from jingzhe.core.tracing import span
 from jingzhe.store.state import Document
 from jingzhe.store.state.processes import Process, is_gone, this_process
@@ -67,14 +69,18 @@ class Jobs:
 
     Args:
         workspace: of the project.
+        log: is told what nobody foresaw; None: JSON lines on standard error.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, log: Log | None = None) -> None:
         self._workspace = workspace
+        self._log = log or log_to_stderr()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="jingzhe-job")
         self._lock = threading.Lock()
         self._stages: dict[str, str] = {}
         self._open: dict[str, Job] = {}
+        self._unwritten: dict[str, Job] = {}
+        """How jobs ended whose record could not be written; written as soon as the store takes it."""
         self._ending = threading.Event()
         self._process = asdict(this_process())
 
@@ -86,8 +92,9 @@ class Jobs:
         self._ending.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         for job in list(self._open.values()):
-            self._write(replace(job, status="interrupted", done_at=self._now()))
+            self._end(replace(job, status="interrupted", done_at=self._now()))
         self._open.clear()
+        self._write_ends()
 
     @property
     def report_path(self) -> Path:
@@ -109,6 +116,7 @@ class Jobs:
         made = Job(f"job_{uuid.uuid4().hex[:12]}", _kind(kind), "waiting", self._now(), options=dict(options or {}))
         if self._ending.is_set():
             raise BusyError("The server is ending", hint="Ask again in a moment.")
+        self._write_ends()
         self._write(made)
         self._open[made.job_id] = made
         self._pool.submit(self._run, made, work)
@@ -166,9 +174,9 @@ class Jobs:
         return {"headlines": [{"en": line.en, "zh": line.zh} for line in written.headlines]}
 
     def _run(self, job: Job, work: Callable[[Workspace], dict[str, Any]]) -> None:
-        self._write(replace(job, status="running"))
         heard = _Stages(self._stages, job.job_id, self._ending)
         try:
+            self._write(replace(job, status="running"))
             with span(f"jingzhe.job {job.kind}"):
                 result = work(replace(self._workspace, progress=heard))
             ended = replace(job, status="done", done_at=self._now(), result=result)
@@ -177,16 +185,29 @@ class Jobs:
         except JingzheError as error:
             told = {"code": error.code, "detail": error.message, "hint": error.hint}
             ended = replace(job, status="failed", done_at=self._now(), problem=told)
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - nobody waits for it: the record and the log are where it is told
             # The message is not told: nobody knows what it holds.
+            self._log.error("a job failed", job=job.job_id, kind=job.kind, error=failures.told(error))
             told = {"code": "internal", "detail": "Something is wrong on this side", "hint": "Tell a keeper."}
-            self._write(replace(job, status="failed", done_at=self._now(), problem=told))
-            raise
-        finally:
-            with self._lock:
-                self._stages.pop(job.job_id, None)
-                self._open.pop(job.job_id, None)
-        self._write(ended)
+            ended = replace(job, status="failed", done_at=self._now(), problem=told)
+        with self._lock:
+            self._stages.pop(job.job_id, None)
+            self._open.pop(job.job_id, None)
+        self._end(ended)
+
+    def _end(self, job: Job) -> None:
+        self._unwritten[job.job_id] = job
+        self._write_ends()
+
+    def _write_ends(self) -> None:
+        """Writes how jobs ended; where the store does not take it, it is tried again with the next job."""
+        for job in list(self._unwritten.values()):
+            try:
+                self._write(job)
+            except Exception as error:  # noqa: BLE001 - the work has ended however it did
+                self._log.error("the end of a job is not written yet", job=job.job_id, error=failures.told(error))
+            else:
+                self._unwritten.pop(job.job_id, None)
 
     def _write(self, job: Job) -> None:
         body = asdict(job) | {"process": self._process}
@@ -200,6 +221,8 @@ class Jobs:
         for name in ("asked_at", "done_at"):
             body[name] = datetime.fromisoformat(body[name]) if body[name] else None
         job = Job(**body)
+        if job.job_id in self._unwritten:
+            return self._unwritten[job.job_id]
         if job.status in {"waiting", "running"} and is_gone(process):
             return replace(job, status="interrupted")
         return replace(job, stage=self._stages.get(job.job_id, ""))

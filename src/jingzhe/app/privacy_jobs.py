@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jingzhe.app.holdings import holdings, write_export
 from jingzhe.app.privacy import Erasures
 from jingzhe.app.workspace import Workspace
 from jingzhe.core.errors import JingzheError, NoDataError
+from jingzhe.core.failures import told
 from jingzhe.core.log import Log
+
+Found = TypeVar("Found")
 
 FOLDER = "person-exports"
 KEPT = timedelta(days=7)
@@ -57,10 +62,24 @@ def take_up(workspace: Workspace, log: Log, ending: threading.Event) -> None:
         log: is told what was finished, and what could not be yet.
         ending: ends it.
     """
+    erasures = Erasures(workspace)
     while not ending.is_set():
-        try:
-            for one in Erasures(workspace).take_up():
-                log.info("erasure finished", erasure=one.erasure_id)
-        except JingzheError as error:
-            log.warning("an erasure waits", code=error.code)
+        # The first one first; one by one, for one that cannot be finished holds up no other.
+        for one in reversed(_attempted(erasures.all, log) or []):
+            if one.is_whole or ending.is_set():
+                continue
+            done = _attempted(partial(erasures.run, one.erasure_id), log, erasure=one.erasure_id)
+            if done is not None:
+                log.info("erasure finished", erasure=done.erasure_id)
         ending.wait(_TAKE_UP_SECONDS)
+
+
+def _attempted(work: Callable[[], Found], log: Log, **about: str) -> Found | None:
+    """Returns what comes of it; None where it failed, which is told."""
+    try:
+        return work()
+    except JingzheError as error:
+        log.warning("an erasure waits", code=error.code, **about)
+    except Exception as error:  # noqa: BLE001 - it is tried again, and a keeper is told
+        log.error("an erasure fails", error=told(error), **about)
+    return None

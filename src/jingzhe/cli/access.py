@@ -14,7 +14,7 @@ from jingzhe.access.accounts import Accounts, Link
 from jingzhe.access.actor import MACHINE
 from jingzhe.access.keys import Keys
 from jingzhe.access.permissions import PERMISSIONS, ROLES
-from jingzhe.cli.console import OUT, Home, opened
+from jingzhe.cli.console import LOCAL_ADDRESS, OUT, Home, opened
 from jingzhe.core.days import day_given
 from jingzhe.core.errors import SettingError
 
@@ -25,8 +25,9 @@ account = typer.Typer(help="Who may sign in: add, list, disable, link.", no_args
 key = typer.Typer(help="API keys of programs: add, list, revoke.", no_args_is_help=True)
 audit = typer.Typer(help="The audit trail: list, verify.", no_args_is_help=True)
 
-BaseUrl = Annotated[str, typer.Option("--base-url", help="Address of the console, for the link.")]
-_BASE_URL = "http://localhost:8080"
+BaseUrl = Annotated[
+    str, typer.Option("--base-url", help="Address under which people reach the server (else the setting public_url).")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,14 +51,15 @@ def account_add(
     role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")],
     name: Annotated[str | None, typer.Option(help="What to call them; else the address.")] = None,
     language: Annotated[Literal["en", "zh"], typer.Option(help="zh or en.")] = "en",
-    base_url: BaseUrl = _BASE_URL,
+    base_url: BaseUrl = "",
     home: Home = None,
 ) -> None:
     """Make an account; prints the link by which its owner sets a password, once."""
     with opened(home) as workspace:
         made, link = _accounts(workspace).invite(MACHINE, email, name=name or email, role=role, language=language)
+        base = _base(workspace, base_url)
     OUT.print(f"{made.account_id}  {made.email}  {made.role}", markup=False, highlight=False)
-    _tell(link, base_url)
+    _tell(link, base)
 
 
 @account.command("list")
@@ -88,12 +90,13 @@ def account_disable(
 
 
 @account.command("link")
-def account_link(email: str, base_url: BaseUrl = _BASE_URL, home: Home = None) -> None:
+def account_link(email: str, base_url: BaseUrl = "", home: Home = None) -> None:
     """Make a link by which an account's owner sets a new password; earlier links no longer work."""
     with opened(home) as workspace:
         accounts = _accounts(workspace)
         link = accounts.link(MACHINE, accounts.by_email(email).account_id)
-    _tell(link, base_url)
+        base = _base(workspace, base_url)
+    _tell(link, base)
 
 
 @key.command("add")
@@ -171,6 +174,10 @@ def audit_verify(
     why = f"{found.why.en} {found.why.zh}" if found.why else ""
     OUT.print(f"The trail is broken 审计记录已被破坏 at row {found.broken_at}: {why}", markup=False, highlight=False)
     raise typer.Exit(1)
+
+
+def _base(workspace: Workspace, given: str) -> str:
+    return given or workspace.settings.public_url or LOCAL_ADDRESS
 
 
 def _tell(link: Link, base_url: str) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 OUT = Console()
 ERR = Console(stderr=True)
 
+PORT = 8090
+LOCAL_ADDRESS = f"http://127.0.0.1:{PORT}"
+"""Where a server on this machine is reached that nobody told anything else."""
 ASKED: dict[str, str] = {}
 """Settings that stand before the command, such as ``--engine``; they win over file and environment."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jingzhe.access.actor import MACHINE
-from jingzhe.cli.console import OUT, Home, opened
+from jingzhe.cli.console import LOCAL_ADDRESS, OUT, Home, opened
 from jingzhe.collect.wire.channels import CHANNELS
 from jingzhe.core.days import day_given
 from jingzhe.core.errors import SettingError
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 code = typer.Typer(help="Trackable codes and short links.", no_args_is_help=True)
 webhook = typer.Typer(help="Outgoing webhooks: third systems are told what happens.", no_args_is_help=True)
-BaseUrl = Annotated[str, typer.Option("--base-url", help="Address of the links (else the setting links_url).")]
-_LOCAL = "http://127.0.0.1:8090"
+BaseUrl = Annotated[
+    str, typer.Option("--base-url", help="Address of the links (else the settings links_url, public_url).")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -254,7 +255,7 @@ def _deliveries(workspace: Workspace) -> Deliveries:
 
 
 def _base(workspace: Workspace, given: str) -> str:
-    return given or workspace.settings.links_url or _LOCAL
+    return given or workspace.settings.resolved_links_url or LOCAL_ADDRESS
 
 
 def _pair(text: str) -> tuple[str, str]:

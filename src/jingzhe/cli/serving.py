@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import jingzhe
-from jingzhe.cli.console import ASKED, OUT, Home, opened
+from jingzhe.cli.console import ASKED, OUT, PORT, Home, opened
 from jingzhe.cli.worker_process import PARENT, WorkerProcess
 from jingzhe.core.clock import SystemClock
 from jingzhe.core.errors import SettingError
@@ -39,9 +39,12 @@ def serve(
         str, typer.Option(help="all: everything; else one part of it over the same stores: collect, api or worker.")
     ] = "all",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: one that is free.")] = 8090,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: one that is free.")] = PORT,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="Address under which people reach it, for links.")
+        str | None,
+        typer.Option(
+            "--base-url", help="Address under which people reach it, for links (else the setting public_url)."
+        ),
     ] = None,
 ) -> None:
     """Take events from SDKs, bring them into the project, and answer over REST, until it is told to end."""
@@ -91,7 +94,7 @@ def _serve(home: Path | None, role: str, host: str, port: int, base_url: str | N
                 worker.start()
             log.info("server started", role=role, address=listen.url)
             if has_api:
-                _welcome(state, base_url or listen.url)
+                _welcome(state, base_url or own.public_url or listen.url)
 
         if worker is not None:
             held.callback(worker.end)

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from jingzhe.cli.console import ASKED
+from jingzhe.core.failures import told
 from jingzhe.core.log import Log
 
 PARENT = "JINGZHE_WORKER_OF"
@@ -80,7 +81,11 @@ class WorkerProcess:
             with self._lock:
                 if self._ending.is_set():
                     return
-                self._process = self._started()
+                try:
+                    self._process = self._started()
+                except OSError as error:
+                    # Too many processes, or no memory: the one that ended stays in its place, so it is tried again.
+                    self._log.error("the worker cannot be started", error=told(error))
 
     def _ended(self, process: subprocess.Popen[bytes]) -> tuple[int, bool]:
         """Returns the exit code, when it has ended, and whether it had lived for long."""

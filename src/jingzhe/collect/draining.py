@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from jingzhe.collect import drain_queries as queries
 from jingzhe.collect.calls import Normalised, Refused
 from jingzhe.collect.counting import tally
-from jingzhe.collect.isolating import NOT_OF_EVENTS, UNFORESEEN, culprits, told
+from jingzhe.collect.isolating import NOT_OF_EVENTS, UNFORESEEN, culprits
 from jingzhe.collect.minding import Minding, without_erased
 from jingzhe.collect.naming import names_of
 from jingzhe.collect.normalise import Normaliser
@@ -35,6 +35,7 @@ from jingzhe.collect.sealed_properties import seal_of
 from jingzhe.collect.seen import Seen
 from jingzhe.collect.wire.values import zone_named
 from jingzhe.collect.write_keys import list_sources
+from jingzhe.core.failures import told
 from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS
 from jingzhe.store.state import bulk
 from jingzhe.store.state.collect_tables import inbox_claim, inbox_drained

@@ -17,8 +17,10 @@ from typing import NamedTuple
 from sqlalchemy.exc import SQLAlchemyError
 
 from jingzhe.collect.received import Received, packed
+from jingzhe.core import failures
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import JingzheError, StateError
+from jingzhe.core.log import Log, log_to_stderr
 from jingzhe.store.state.inbox import Group, Inbox
 
 _GROUP_BYTES = 8 * 2**20
@@ -44,12 +46,14 @@ class GroupCommit:
         inbox: where to.
         clock: what time it is.
         told: is told of each commit, in the thread that commits.
+        log: is told what fails beside the commits; None: JSON lines on standard error.
     """
 
-    def __init__(self, inbox: Inbox, clock: Clock, told: Told | None = None) -> None:
+    def __init__(self, inbox: Inbox, clock: Clock, told: Told | None = None, log: Log | None = None) -> None:
         self._inbox = inbox
         self._clock = clock
         self._told = told
+        self._log = log or log_to_stderr()
         self._waiting: list[_Waiting] = []
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -121,21 +125,28 @@ class GroupCommit:
             error = failure
         except Exception as failure:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             error = StateError(f"The inbox cannot be written: {failure}")
-        if self._told is not None and error is None:
-            self._told(len(requests), events, time.perf_counter() - begun)
+        took = time.perf_counter() - begun
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop was closed: nobody waits for an answer any more
                 self._loop.call_soon_threadsafe(_settle, group, error)
+        if self._told is not None and error is None:
+            try:
+                self._told(len(requests), events, took)
+            except Exception as failure:  # noqa: BLE001 - whoever counts must not end the commits
+                self._log.error("a commit could not be counted", error=failures.told(failure))
 
     def _checkpoint(self) -> None:
         """Moves SQLite's log into its file, beside the commits."""
         while not self._ending.wait(_CHECKPOINT_SECONDS):
-            with suppress(JingzheError, SQLAlchemyError, sqlite3.Error):
-                # What fails here is tried again soon. With the log written, little is left for the moment in which
-                # writers wait.
+            try:
+                # With the log written, little is left for the moment in which writers wait.
                 self._inbox.checkpoint()
                 if self._inbox.log_bytes() > _LOG_BYTES:
                     self._inbox.checkpoint(restart=True)
+            except (JingzheError, SQLAlchemyError, sqlite3.Error, OSError):
+                continue  # somebody reads or writes, or the disk is full, which commits tell: tried again soon
+            except Exception as error:  # noqa: BLE001 - whatever it is, a log that nobody moves would grow for ever
+                self._log.error("the inbox's log could not be moved into its file", error=failures.told(error))
 
 
 def _settle(group: list[_Waiting], error: JingzheError | None) -> None:

@@ -7,7 +7,6 @@ and can be tried again when the reason is gone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,26 +18,6 @@ UNFORESEEN = "unforeseen"
 NOT_OF_EVENTS = (JingzheError, OSError, MemoryError)
 """Failures of stores and machines: no event is the cause, and trying again is right."""
 _ATTEMPTS = 200
-
-
-def told(error: BaseException) -> str:
-    """Returns what failed and where, without the error's own words: they may hold values.
-
-    >>> try:
-    ...     int("13800000000x")
-    ... except ValueError as error:
-    ...     told(error).split(":")[0]
-    'ValueError at <doctest jingzhe.collect.isolating.told[0]>'
-
-    Args:
-        error: that was raised.
-    """
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    if place is None:
-        return type(error).__name__
-    return f"{type(error).__name__} at {PurePath(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}"
 
 
 def culprits(

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import structs
 
 from jingzhe.collect.calls import Heading, Named, Normalised, Refused, number_of
-from jingzhe.collect.isolating import UNFORESEEN, told
+from jingzhe.collect.isolating import UNFORESEEN
 from jingzhe.collect.naming import Names
 from jingzhe.collect.received import HISTORICAL, WHOLE, Received
 from jingzhe.collect.wire import segment, sensors
@@ -23,6 +23,7 @@ from jingzhe.collect.wire.call import AROUND, NO_MONEY, BadCallError, Call, Line
 from jingzhe.collect.wire.sizes import check_size
 from jingzhe.collect.wire.values import text
 from jingzhe.collect.write_keys import GUESSED, Source
+from jingzhe.core.failures import told
 
 DAY_US = 86_400_000_000
 _CHANNEL = AROUND.index("channel")

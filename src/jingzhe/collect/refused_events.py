@@ -190,7 +190,8 @@ def amend(state: State, quarantine_id: int, patch: Mapping[str, Any], *, also: A
 
     Raises:
         NoDataError: there is no such event.
-        SettingError: the event is no JSON object, so it has no fields: :func:`correct` it as a whole.
+        SettingError: the event is no JSON object, so it has no fields: :func:`correct` it as a whole; or the patch
+            cannot be written.
     """
     with state.writing() as connection:
         row = connection.execute(
@@ -199,7 +200,12 @@ def amend(state: State, quarantine_id: int, patch: Mapping[str, Any], *, also: A
         if row is None:
             raise _missing(quarantine_id)
         known = _check_object(bytes(row.body).decode("utf-8", "surrogateescape"), quarantine_id)
-        _replace(connection, quarantine_id, msgspec.json.encode(_merged(known, patch)).decode())
+        try:
+            body = msgspec.json.encode(_merged(known, patch)).decode()
+        except UnicodeEncodeError as error:
+            # Half a surrogate pair, which JSON can escape and UTF-8 cannot write; its words would hold the value.
+            raise SettingError("The patch holds a text that is no Unicode", field="patch") from error
+        _replace(connection, quarantine_id, body)
         if also is not None:
             also(connection, 1)
 

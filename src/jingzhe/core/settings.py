@@ -20,6 +20,7 @@ from jingzhe.core.seal_keys import KeyFile
 
 FILE_NAME = "jingzhe.toml"
 _ENGINE = re.compile(r"duckdb|local(\[(\d+|\*)\])?|(spark|sc)://[^\s/]+(/\S*)?")
+_ADDRESS = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(:\d+)?/?")
 _SECRET = frozenset({"state_url", "lake_options", "engine_options"})
 """Settings whose values are never shown."""
 
@@ -86,8 +87,14 @@ class Settings(BaseSettings):
     dedupe_days: float = Field(
         default=7.0, ge=0, le=400, description="how long the same message of a source is known as the same, days"
     )
+    public_url: str = Field(
+        default="",
+        description="address under which people reach the server (https://jingzhe.example.com): for links; with https, "
+        "browsers send the session's cookie over TLS only",
+    )
     links_url: str = Field(
-        default="", description="address at which short links are reached from outside (https://go.shop.example)"
+        default="",
+        description="address at which short links are reached from outside (https://go.shop.example), else public_url",
     )
     links_private: bool = Field(default=False, description="whether short links may lead into the own network")
     scan_cookie_days: int = Field(
@@ -107,6 +114,13 @@ class Settings(BaseSettings):
         if value not in available_timezones():
             raise ValueError(f"{value!r} is no IANA time zone; examples: Asia/Shanghai, Europe/London, UTC")
         return str(ZoneInfo(value))
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        if value and not _ADDRESS.fullmatch(value):
+            raise ValueError(f"{value!r} is no address of a server; an example: https://jingzhe.example.com")
+        return value.rstrip("/")
 
     @field_validator("engine")
     @classmethod
@@ -160,6 +174,16 @@ class Settings(BaseSettings):
         if self.inbox_url or (self.state_url and not self.state_url.startswith("sqlite")):
             return self.inbox_url or self.state_url
         return self.resolved_state_url.removesuffix(".db") + "-inbox.db"
+
+    @property
+    def resolved_links_url(self) -> str:
+        """Returns the address of short links; empty where no setting says it."""
+        return self.links_url or self.public_url
+
+    @property
+    def is_public_over_tls(self) -> bool:
+        """Tells whether people reach the server over TLS, which ends at a proxy: the server sees plain HTTP."""
+        return self.public_url.startswith("https://")
 
     @property
     def resolved_lake_url(self) -> str:

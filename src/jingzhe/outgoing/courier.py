@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 
+from jingzhe.core import failures
 from jingzhe.core.errors import JingzheError
 from jingzhe.core.log import Log
 from jingzhe.core.tracing import span
@@ -75,7 +76,7 @@ class Courier:
                 except JingzheError as error:
                     self.log.error("webhooks cannot be told", code=error.code, reason=error.message)
                 except Exception as error:  # noqa: BLE001 - the worker lives on, and its keeper is told
-                    self.log.error("webhooks cannot be told", code="internal", reason=repr(error)[:300])
+                    self.log.error("webhooks cannot be told", code="internal", reason=failures.told(error))
                 if not begun:
                     ending.wait(self.pause_seconds)
         finally:

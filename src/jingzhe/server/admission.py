@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jingzhe.collect.write_keys import Source, key_hash
+from jingzhe.collect.write_keys import Source
 from jingzhe.core.errors import JingzheError
+from jingzhe.core.failures import told
+from jingzhe.core.log import Log, log_to_stderr
+from jingzhe.server.known_keys import KnownKeys
 from jingzhe.store.state.inbox import Inbox
 
 _KEYS_SECONDS = 3.0
-_MISSED_SECONDS = 0.25
 _LOOK_SECONDS = 0.5
-_KNOWN_KEYS = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,44 +58,42 @@ class Admission:
         keys: gives the sources by the hash of their write keys.
         limits: what is taken.
         seconds: a clock that nobody sets, for rates.
+        log: is told what cannot be looked at; None: JSON lines on standard error.
     """
 
     inbox: Inbox
     keys: Callable[[], Mapping[str, Source]]
     limits: Limits = field(default_factory=Limits)
     seconds: Callable[[], float] = time.monotonic
+    log: Log = field(default_factory=log_to_stderr)
     closed: str = ""
     """Why nothing is taken at the moment; empty where it is."""
     waiting_bytes: int = 0
     waiting_events: int = 0
     oldest_us: int | None = None
-    _by_hash: Mapping[str, Source] = field(default_factory=dict)
-    _by_key: dict[str, Source] = field(default_factory=dict)
-    _read_at: float = float("-inf")
+    _known: KnownKeys = field(init=False)
     _buckets: dict[int, _Bucket] = field(default_factory=dict)
+    _failing: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._known = KnownKeys(self.keys, self.seconds)
 
     def known(self, key: str) -> Source | None:
         """Returns the source of a write key that was used lately, None for others."""
-        return self._by_key.get(key)
+        return self._known.used(key)
 
-    async def source(self, key: str) -> Source | None:
-        """Returns the source of a write key, None where no source has it (any more)."""
-        if not key or len(key) > 200:
-            return None
-        hashed = key_hash(key)
-        if hashed not in self._by_hash and self.seconds() - self._read_at > _MISSED_SECONDS:
-            # It may have been made this moment; somebody who guesses cannot make us ask more often than this.
-            await asyncio.to_thread(self.read_keys)
-        known = self._by_hash.get(hashed)
-        if known is not None and len(self._by_key) < _KNOWN_KEYS:
-            self._by_key[key] = known
-        return known
+    async def source(self, *keys: str) -> Source | None:
+        """Returns the source that has one of several write keys, None where no source has any (any more).
+
+        Raises:
+            BusyError: too many wait for keys that are not known.
+            StateError: the keys cannot be read.
+        """
+        return await self._known.source(*keys)
 
     def read_keys(self) -> None:
         """Reads the sources anew; a key that was revoked holds no longer."""
-        self._read_at = self.seconds()
-        self._by_hash = self.keys()
-        self._by_key = {}
+        self._known.read_now()
 
     def within_rate(self, source: Source) -> bool:
         """Tells whether a source may send now, and counts the request."""
@@ -136,16 +135,35 @@ class Admission:
             self.closed = ""
 
     async def keep_looking(self) -> None:
-        """Looks again and again, until it is cancelled."""
+        """Looks again and again, until it is cancelled; what fails is told, and looked at again."""
         while True:
-            await asyncio.to_thread(self.look)
-            if self.seconds() - self._read_at > _KEYS_SECONDS:
-                try:
-                    await asyncio.to_thread(self.read_keys)
-                except JingzheError:
-                    # The store is away for a moment: the keys known hold until it is back.
-                    self._read_at = self.seconds()
+            if not await self._tried("inbox and disk", asyncio.to_thread(self.look)):
+                # What cannot be looked at may be full: whoever sends keeps the events until it can.
+                self.closed = "inbox and disk cannot be looked at"
+            if self.seconds() - self._known.read_at > _KEYS_SECONDS:
+                # Where the store is away for a moment, the keys known hold until it is back.
+                await self._tried("write keys", self._known.read_anew())
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _tried(self, what: str, look: Awaitable[None]) -> bool:
+        """Tells whether a look succeeds; a keeper hears of a failure when it begins, changes and ends."""
+        try:
+            await look
+            failure = ""
+        except JingzheError as error:
+            failure = error.message
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed
+            failure = told(error)
+        before, self._failing[what] = self._failing.get(what, ""), failure
+        if failure and failure != before:
+            self.log.error("cannot be looked at", what=what, reason=failure)
+        elif before and not failure:
+            self.log.info("can be looked at again", what=what)
+        return not failure
+
+    async def end(self) -> None:
+        """Waits for a look at the keys that is under way."""
+        await self._known.end()
 
 
 def _free_bytes(folder: Path) -> int:

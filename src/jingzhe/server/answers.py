@@ -39,7 +39,7 @@ def json_answer(body: object, status: int = 200, *headers: tuple[bytes, bytes]) 
     return Answer(status, [_JSON, (b"content-length", str(len(said)).encode()), *headers], said)
 
 
-def problem(status: int, code: str, detail: str, *, retry_after: int | None = None) -> Answer:
+def problem(status: int, code: str, detail: str, *, retry_after: int | None = None, bearer: bool = False) -> Answer:
     """Returns a problem document (RFC 9457) that also carries ``code`` and ``message``, which SDKs read.
 
     Args:
@@ -47,6 +47,7 @@ def problem(status: int, code: str, detail: str, *, retry_after: int | None = No
         code: stable.
         detail: what is wrong and what to do, for people.
         retry_after: seconds after which it may be tried again.
+        bearer: True to say that a key is to be sent (RFC 6750).
     """
     document = {
         "type": f"urn:jingzhe:{code}", "title": code.replace("-", " "), "status": status, "detail": detail,
@@ -56,6 +57,8 @@ def problem(status: int, code: str, detail: str, *, retry_after: int | None = No
     headers = [_PROBLEM, (b"content-length", str(len(said)).encode())]
     if retry_after is not None:
         headers.append((b"retry-after", str(retry_after).encode()))
+    if bearer:
+        headers.append((b"www-authenticate", b'Bearer realm="jingzhe"'))
     return Answer(status, headers, said)
 
 

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,7 +21,8 @@ from jingzhe.collect.wire import bodies, pixel, segment, sensors
 from jingzhe.collect.wire.segment import Checked
 from jingzhe.collect.write_keys import Source
 from jingzhe.core.clock import Clock
-from jingzhe.core.errors import JingzheError, RefusedBodyError
+from jingzhe.core.errors import BusyError, JingzheError, RefusedBodyError
+from jingzhe.core.failures import told
 from jingzhe.core.log import Log
 from jingzhe.server import answers
 from jingzhe.server.addresses import address_class
@@ -44,6 +44,7 @@ _POSTED = {
 """Calls of the POST routes."""
 _AGENT_LENGTH = 512
 _LENGTH_DIGITS = 18
+_NO_KEY = problem(401, "not-signed-in", "Measurements need a key with the scope metrics.read.", bearer=True)
 _SILENT_SECONDS = 1.0
 
 
@@ -79,7 +80,7 @@ class Collector:
         metrics: counts.
         log: is told what was refused, without anything of people in it.
         may_measure: tells whether whoever sends this Authorization may read ``/metrics``, which say how much is sold
-            where; None: everybody may.
+            where, None where it names nobody; None in place of it: everybody may.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Collector:
         metrics: Metrics,
         log: Log,
         *,
-        may_measure: Callable[[str], bool] | None = None,
+        may_measure: Callable[[str], bool | None] | None = None,
     ) -> None:
         self._admission = admission
         self._commits = commits
@@ -142,9 +143,13 @@ class Collector:
         """Commits what is under way, then ends."""
         if self._watch is not None:
             self._watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watch
-        await asyncio.to_thread(self._commits.stop)
+            await asyncio.wait({self._watch})
+            if not self._watch.cancelled() and (error := self._watch.exception()) is not None:
+                self._log.error("looking at the stores had ended", error=told(error))
+        try:
+            await self._admission.end()
+        finally:
+            await asyncio.to_thread(self._commits.stop)
         self._log.info("collector stopped")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -158,25 +163,28 @@ class Collector:
         try:
             answer = await self._answer(request, protocol, scope, receive)
         except RefusedBodyError as error:
-            self._refused(protocol, request, error)
+            self._refused(protocol, request, error, error.status)
             answer = problem(error.status, error.code, f"{error.message}. {error.hint}".strip())
+        except BusyError as error:
+            self._refused(protocol, request, error, 503)
+            answer = problem(503, error.code, f"{error.message}. {error.hint}".strip(), retry_after=1)
         except JingzheError as error:
             # Not durable, so not acknowledged: every SDK sends again after this.
-            self._log.error("inbox cannot be written", reason=error.message)
+            self._log.error("stores cannot be used", reason=error.message)
             answer = problem(503, "unavailable", "Nothing was kept; send it again.", retry_after=self._retry)
         self._metrics.answered(protocol, answer.status)
         headers = [*answer.headers, *answers.cors(origin)] if origin and request.method != "OPTIONS" else answer.headers
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _refused(self, protocol: Protocol, request: Request, error: RefusedBodyError) -> None:
+    def _refused(self, protocol: Protocol, request: Request, error: JingzheError, status: int) -> None:
         """Logs a refusal; a client that is refused again and again is told of once in a while, with how often."""
         self._unsaid += 1
         now = self._admission.seconds()
         if now < self._silent_until:
             return
         self._log.warning(
-            "request refused", protocol=protocol, route=request.path[:40], status=error.status, code=error.code,
+            "request refused", protocol=protocol, route=request.path[:40], status=status, code=error.code,
             reason=error.message[:200], since_last=self._unsaid,
         )  # fmt: skip
         self._unsaid, self._silent_until = 0, now + _SILENT_SECONDS
@@ -223,10 +231,10 @@ class Collector:
             return self._closed()
         checked = sensors.check(data, request.query, self._admission.limits.inflated_bytes)
         asked = bodies.form(request.query)
-        source = None
-        for name in ("token", "writeKey", "project"):
-            source = source or await self._admission.source(asked.get(name, ""))
-        source = source or await self._admission.source(sensors.write_key(checked.body))
+        keys = [asked.get(name, "") for name in ("token", "writeKey", "project")]
+        if not any(map(self._admission.known, keys)):
+            keys.append(sensors.write_key(checked.body))
+        source = await self._admission.source(*keys)
         if source is None:
             # The clients keep their events on 403, and delete them on 401.
             said = "Neither the URL nor the first event names a write key; give it as ?token=… or ?project=…."
@@ -274,8 +282,11 @@ class Collector:
     async def _measured(self, request: Request) -> Answer:
         if self._may_measure is not None:
             said = request.header(b"authorization")
-            if not await asyncio.to_thread(self._may_measure, said):
-                return problem(401, "not-signed-in", "Measurements need a key with the scope metrics.read.")
+            may = await asyncio.to_thread(self._may_measure, said)
+            if may is None:
+                return _NO_KEY
+            if not may:
+                return problem(403, "forbidden", "This key has not the scope metrics.read.")
         text = self._metrics.text()
         headers = [(b"content-type", b"text/plain; version=0.0.4"), (b"content-length", str(len(text)).encode())]
         return Answer(200, headers, text)

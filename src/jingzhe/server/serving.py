@@ -102,10 +102,11 @@ def collector(
         guarded: True to show measurements only to a key with the scope ``metrics.read``, as the API does.
     """
     metrics = Metrics()
-    commits = GroupCommit(inbox, clock, metrics.committed)
-    admission = Admission(inbox, lambda: live_keys(state), limits or Limits())
+    said = log or log_to_stderr()
+    commits = GroupCommit(inbox, clock, metrics.committed, said)
+    admission = Admission(inbox, lambda: live_keys(state), limits or Limits(), log=said)
     may = _may_measure(Keys(state, clock)) if guarded else None
-    return Collector(admission, commits, clock, metrics, log or log_to_stderr(), may_measure=may)
+    return Collector(admission, commits, clock, metrics, said, may_measure=may)
 
 
 def site(
@@ -170,15 +171,15 @@ async def _alive(app: FastAPI, workspace: Workspace) -> AsyncIterator[FastAPI]:
         await asyncio.to_thread(workspace.close)
 
 
-def _may_measure(keys: Keys) -> Callable[[str], bool]:
-    def may(authorization: str) -> bool:
+def _may_measure(keys: Keys) -> Callable[[str], bool | None]:
+    def may(authorization: str) -> bool | None:
         scheme, _, written = authorization.partition(" ")
         if scheme.lower() != "bearer":
-            return False
+            return None
         try:
             return keys.actor(written.strip()).may(METRICS_READ)
         except AccessError:
-            return False
+            return None
 
     return may
 

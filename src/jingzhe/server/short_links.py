@@ -48,11 +48,13 @@ class Scanning:
         cookie_days: how long a browser is known; 0: not at all, and no cookie is set or read.
         keep_address: whether scans keep the client's address.
         wait_seconds: how long an answer waits for the scan to be on the disk.
+        over_tls: whether browsers reach the links over TLS, whatever comes here.
     """
 
     cookie_days: int = 0
     keep_address: bool = False
     wait_seconds: float = 0.25
+    over_tls: bool = False
 
 
 class Counted:
@@ -84,7 +86,8 @@ def short_links(collect: Collector, state: State, settings: Settings, *, clock: 
         clock: what time it is.
         log: is told when scans are lost.
     """
-    wish = Scanning(settings.scan_cookie_days, settings.scan_address)
+    over_tls = settings.resolved_links_url.startswith("https://")
+    wish = Scanning(settings.scan_cookie_days, settings.scan_address, over_tls=over_tls)
     counted = Counted(collect.metrics.registry)
     return ShortLinks(Codes(state, clock).known, collect.admission, collect.commits, clock, counted, log, wish)
 
@@ -190,7 +193,7 @@ class ShortLinks:
 
     def _cookie(self, visitor: str, scope: Scope, headers: dict[bytes, bytes]) -> bytes:
         scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1") or scope.get("scheme", "http")
-        secure = "; Secure" if scheme == "https" else ""
+        secure = "; Secure" if self.wish.over_tls or scheme == "https" else ""
         age = self.wish.cookie_days * _DAY_SECONDS
         return f"{COOKIE}={visitor}; Max-Age={age}; Path=/; HttpOnly; SameSite=Lax{secure}".encode("ascii")
 

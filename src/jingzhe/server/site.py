@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from jingzhe.core.errors import JingzheError
+from jingzhe.core.failures import told
 from jingzhe.core.log import Log
 from jingzhe.server.answers import ALIVE, Answer, problem
 from jingzhe.server.lifespan import live
@@ -99,11 +100,11 @@ class Later:
                 self._log.error("api cannot start and will be tried again", code=error.code, reason=error.message)
                 await _pause(self._ending, _AGAIN_SECONDS)
                 continue
-            except Exception as error:
-                # Nobody expected it: who waits is told, and the server ends with it when it ends.
+            except Exception as error:  # noqa: BLE001 - nobody expected it; who waits is told, and it may pass
                 self._tried.set()
-                self._log.error("api cannot start", error=type(error).__name__)
-                raise
+                self._log.error("api cannot start and will be tried again", code="internal", reason=told(error))
+                await _pause(self._ending, _AGAIN_SECONDS)
+                continue
             took = asyncio.get_running_loop().time() - began
             self._log.info("api started", seconds=round(took, 3))
             return
@@ -146,18 +147,23 @@ class Site:
                 await part.start()
                 begun.append(part)
         except BaseException:
-            for part in reversed(begun):
-                await part.stop()
+            await self._end(begun)
             raise
         if self._started is not None:
             self._telling = asyncio.create_task(self._tell(self._started))
 
     async def stop(self) -> None:
-        """Ends all parts, in the other order."""
+        """Ends all parts, in the other order; one that cannot end keeps no other from it."""
         if self._telling is not None:
             await self._telling
-        for part in reversed(self._all()):
-            await part.stop()
+        await self._end(self._all())
+
+    async def _end(self, parts: list[Part]) -> None:
+        for part in reversed(parts):
+            try:
+                await part.stop()
+            except Exception as error:  # noqa: BLE001 - the others have something to end, too
+                self._log.error("a part of the server did not end well", part=type(part).__name__, error=told(error))
 
     def _all(self) -> list[Part]:
         return list({id(part): part for part in (self._rest, *self._parts.values())}.values())
@@ -167,6 +173,8 @@ class Site:
             await asyncio.to_thread(started)
         except JingzheError as error:
             self._log.error("the start is not complete", code=error.code, reason=error.message)
+        except Exception as error:  # noqa: BLE001 - the server listens and can be ended
+            self._log.error("the start is not complete", code="internal", reason=told(error))
 
 
 async def say(send: Send, answer: Answer) -> None:

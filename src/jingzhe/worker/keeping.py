@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from jingzhe.app.workspace import Workspace
 from jingzhe.core.errors import JingzheError
+from jingzhe.core.failures import told
 from jingzhe.core.log import Log
 from jingzhe.core.tracing import span
 from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS
@@ -69,6 +70,9 @@ class Keeper:
                     return
                 self.log.error("files could not be rewritten", code=error.code, reason=error.message)
                 ending.wait(self.retry_seconds)
+            except Exception as error:  # noqa: BLE001 - whatever it is, files go on coming
+                self.log.error("files could not be rewritten", code="internal", reason=told(error))
+                ending.wait(self.retry_seconds)
 
     def round(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Does what is due.
@@ -85,9 +89,9 @@ class Keeper:
             begun = self.seconds()
             # First the next time: a compaction that fails is not to be tried again at once, for hours of work.
             self._compact_at = begun + self.compact_seconds
-            with span("jingzhe.compaction") as told:
+            with span("jingzhe.compaction") as noted:
                 done = self.workspace.compact(between=lambda: self._gather(stopping), stopping=stopping)
-                told.set(jingzhe__rows=done.rows, jingzhe__files_removed=done.files_removed)
+                noted.set(jingzhe__rows=done.rows, jingzhe__files_removed=done.files_removed)
             self.log.info(
                 "compacted", tables=list(done.tables), rows=done.rows, files_removed=done.files_removed,
                 seconds=round(self.seconds() - begun, 3),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from jingzhe.app.tidying import tidy
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.draining import Drain, Drained
+from jingzhe.core import failures
 from jingzhe.core.errors import JingzheError, NoDataError
 from jingzhe.core.log import Log
 from jingzhe.core.tracing import span
@@ -99,22 +100,31 @@ class Worker:
         threads = [threading.Thread(target=one, args=(self.ending,), daemon=True) for one in beside]
         for thread in threads:
             thread.start()
-        while not self.ending.is_set():
-            begun = self.seconds()
-            try:
-                done = self.round()
-            except JingzheError as error:
-                self.log.error("work failed and will be tried again", code=error.code, reason=error.message)
-                self.ending.wait(self.cadence.retry_seconds)
-                continue
-            if not self._is_behind(done):
-                took = self.seconds() - begun
-                self.ending.wait(
-                    max(0.0, self.cadence.drain_seconds - took) if done.rows else self.cadence.look_seconds
-                )
-        self.drain.close()
-        for thread in threads:
-            thread.join(_BESIDE_SECONDS)
+        try:
+            while not self.ending.is_set():
+                self._attempt()
+        finally:
+            self.ending.set()
+            self.drain.close()
+            for thread in threads:
+                thread.join(_BESIDE_SECONDS)
+
+    def _attempt(self) -> None:
+        """Does a round and waits until the next."""
+        begun = self.seconds()
+        try:
+            done = self.round()
+        except JingzheError as error:
+            self.log.error("work failed and will be tried again", code=error.code, reason=error.message)
+            self.ending.wait(self.cadence.retry_seconds)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other work and the next round go on
+            self.log.error("work failed and will be tried again", code="internal", reason=failures.told(error))
+            self.ending.wait(self.cadence.retry_seconds)
+            return
+        if not self._is_behind(done):
+            took = self.seconds() - begun
+            self.ending.wait(max(0.0, self.cadence.drain_seconds - took) if done.rows else self.cadence.look_seconds)
 
     def round(self) -> Drained:
         """Drains once and does what is due; returns what the drain did."""

@@ -99,6 +99,7 @@ def test_the_second_of_two_equal_requests_gets_the_first_answer(site: Site) -> N
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.content == second.content
     assert second.headers["idempotency-replayed"] == "true"
+    assert second.headers["location"] == first.headers["location"] == f"/api/v1/jobs/{first.json()['job_id']}"
     other = client.post("/jobs", {**sent, "horizon_days": 31}, {"Idempotency-Key": "one"})
     assert (other.status_code, other.json()["code"]) == (422, "repeated-key")
     assert len(site.app.state.services.jobs.all()) == before + 1

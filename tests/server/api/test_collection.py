@@ -165,6 +165,35 @@ def test_refused_events_are_listed_corrected_and_replayed(taking: Live) -> None:
     assert PHONE not in str(told)
 
 
+@pytest.mark.parametrize("value", [r'"\ud800"', r'{"\udfff": 1}', '{"a":' * 500 + "1" + "}" * 500])
+@pytest.mark.parametrize("body", ['{"patch": {"a": %s}}', '{"event": {"type": "track", "a": %s}}'])
+def test_what_cannot_be_written_as_an_event_is_refused(value: str, body: str, taking: Live) -> None:
+    client = taking.site.signed_in("operator")
+    taking.put(bad("1"))
+    taking.drained()
+    number = client.get("/quarantine/events").json()["items"][0]["quarantine_id"]
+    headers = {"Content-Type": "application/json"}
+    answer = client.ask("PATCH", f"{V1}/quarantine/events/{number}", headers, content=body % value)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("role", ["operator", "integrator"])
+def test_refused_events_that_no_answer_can_hold_are_shown_as_text(role: str, taking: Live) -> None:
+    client = taking.site.signed_in(role)
+    deep: Any = 1
+    for _ in range(400):
+        deep = {"a": deep}
+    for number, odd in enumerate(("\ud83d", deep, "plain")):
+        taking.put(track("", messageId=str(number), odd=odd))
+    assert taking.drained().quarantined == 3
+    answer = client.get("/quarantine/events")
+    assert answer.status_code == 200, answer.text
+    assert [type(one["event"]) for one in answer.json()["items"]].count(str) == 2
+    for one in answer.json()["items"]:
+        assert client.get(f"/quarantine/events/{one['quarantine_id']}").status_code == 200
+
+
 @pytest.mark.parametrize("what", ["replay", "discard"])
 def test_whoever_does_not_say_which_events_means_none(what: str, taking: Live) -> None:
     client = taking.site.signed_in("operator")

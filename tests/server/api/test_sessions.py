@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from jingzhe.access.actor import MACHINE
+from jingzhe.app.workspace import open_workspace
+from jingzhe.core.clock import FixedClock
+from jingzhe.server.api.application import create_api
 from tests.server.api.client import V1, Client
-from tests.server.api.conftest import NOW, PASSWORD, Site
+from tests.server.api.conftest import NOW, PASSWORD, Site, Told
 
 NEW_KEY = {"name": "export", "scopes": ["lists.read"]}
 
@@ -34,6 +38,30 @@ def test_the_cookie_is_for_this_site_only(base: str, secure: bool, site: Site) -
     assert ("strict-transport-security" in answer.headers) == secure
     assert PASSWORD not in answer.text
     assert cookie.split(";")[0].split("=")[1] not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("public_url", "secure"), [("https://jingzhe.example.com", True), ("http://10.0.0.8:8090", False)]
+)
+def test_behind_a_proxy_that_ends_tls_the_setting_says_how_people_come(
+    public_url: str, secure: bool, tmp_path: Path
+) -> None:
+    clock = FixedClock(NOW)
+    with open_workspace(tmp_path / "home", clock=clock, threads=1, public_url=public_url) as workspace:
+        app = create_api(workspace, log=Told())
+        behind = Site(app, workspace, clock)
+        client = Client(app)
+        answer = client.sign_in(behind.account("owner"), PASSWORD)
+        assert answer.request.url.scheme == "http"
+        assert ("Secure" in answer.headers["set-cookie"]) == secure
+        assert ("strict-transport-security" in answer.headers) == secure
+        headers = {"X-CSRF-Token": answer.json()["csrf_token"]}
+        cookie = {**headers, "Cookie": answer.headers["set-cookie"].split(";")[0]}
+        made = client.post("/codes", {"name": "poster", "target": "https://shop.example.com/"}, cookie)
+        assert made.json()["url"].startswith(f"{public_url}/l/"), made.text
+        out = client.ask("DELETE", f"{V1}/session", cookie)
+        assert (out.status_code, "Secure" in out.headers["set-cookie"]) == (204, secure)
+        app.state.services.close()
 
 
 @pytest.mark.parametrize(

@@ -104,14 +104,15 @@ def create_api(
     for routes in (*(subject.routes for subject in _SUBJECTS), *also):
         app.include_router(routes)
     routes_of(app)
-    services = Services.of(workspace, limits)
+    services = Services.of(workspace, limits, log)
     app.state.services = services
     app.state.guard = Guard(services)
     app.state.closed = closed
     counters = Counters(registry or CollectorRegistry())
     app.state.registry = counters.registry
     problems.install(app)
-    app.add_middleware(Watched, log=log or log_to_stderr(), counters=counters)
+    over_tls = workspace.settings.is_public_over_tls
+    app.add_middleware(Watched, log=log or log_to_stderr(), counters=counters, over_tls=over_tls)
     described: list[dict[str, Any]] = []
 
     def openapi() -> dict[str, Any]:

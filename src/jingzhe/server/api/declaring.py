@@ -19,6 +19,8 @@ Needs = Permission | Literal["public", "signed-in"]
 """Who may call a route: everybody, whoever is signed in (with a session or a key), or who has a permission."""
 MARK = "x-permission"
 SECRET = "x-secret-answer"  # noqa: S105 - the name of a mark
+LOCATION = "x-location"
+"""Marks; the document shows the first one only."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -32,6 +34,7 @@ class GuardedRoute(APIRoute):
             raise TypeError(f"The route {path} does not say who may call it; add it with Routes.add(…, needs=…)")
         self.needs = needs_of(marks[MARK])
         self.has_secret_answer = bool(marks.get(SECRET))
+        self.location: str = marks.get(LOCATION, "")
         super().__init__(path, endpoint, **options)
 
     @property
@@ -72,6 +75,7 @@ class Routes(APIRouter):
         status: int = 200,
         media_type: str = "application/json",
         secret_answer: bool = False,
+        location: str = "",
         **options: Any,
     ) -> Callable[[Endpoint], Endpoint]:
         """Declares a route.
@@ -84,13 +88,19 @@ class Routes(APIRouter):
             status: of its answer when all is well.
             media_type: of its answer.
             secret_answer: True where the answer holds a secret: it is not kept for repeated requests.
+            location: where what was begun can be looked at, behind the prefix, with fields of the answer in braces; it
+                goes into the header ``Location``, also where the answer is given again.
             options: as FastAPI takes them.
         """
         content = {} if example is None else {media_type: {"example": example}}
         extra = {MARK: needs if isinstance(needs, str) else needs.name}
         if secret_answer:
             extra[SECRET] = "yes"
-        answers = {status: {"content": content} if content else {}, **options.pop("responses", {})}
+        answer: dict[str, Any] = {"content": content} if content else {}
+        if location:
+            extra[LOCATION] = f"{self.prefix}{location}"
+            answer["headers"] = {"Location": {"description": "where to look", "schema": {"type": "string"}}}
+        answers = {status: answer, **options.pop("responses", {})}
         return self.api_route(
             path, methods=[method], status_code=status, openapi_extra=extra, responses=answers, **options
         )

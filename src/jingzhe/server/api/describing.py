@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from jingzhe import __version__
 from jingzhe.access.permissions import PERMISSIONS
-from jingzhe.server.api.declaring import MARK, SAFE, SECRET
+from jingzhe.server.api.declaring import LOCATION, MARK, SAFE, SECRET
 from jingzhe.server.api.guarding import COOKIE, CSRF_HEADER, REPEAT_HEADER
 from jingzhe.server.api.problems import MEDIA_TYPE, Problem
 
@@ -55,7 +55,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], *, writes: bool) -> None:
     mark = operation[MARK]
-    operation.pop(SECRET, None)
+    for hidden in (SECRET, LOCATION):
+        operation.pop(hidden, None)
     content = {MEDIA_TYPE: {"schema": _REF}}
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = {"description": "What went wrong", "content": content}

@@ -7,6 +7,7 @@ another site cannot read; see OWASP, Cross-Site Request Forgery Prevention Cheat
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request, Response
@@ -58,9 +59,12 @@ class Guard:
         request.state.actor = actor
         request.scope["jingzhe.actor"] = actor.label
         key = request.headers.get(REPEAT_HEADER)
-        if key is None or not writes or route.needs == "public":
-            return await handler(request)
-        return await self._once(request, route, handler, key)
+        once = key is not None and writes and route.needs != "public"
+        answer = await self._once(request, route, handler, key or "") if once else await handler(request)
+        if route.location and answer.status_code < 300:
+            # From the answer itself, so that one that is given again has it as well.
+            answer.headers["Location"] = route.location.format(**json.loads(bytes(answer.body)))
+        return answer
 
     def _actor(self, request: Request) -> tuple[Actor, bool]:
         """Returns who calls, and whether the browser's cookie says so."""

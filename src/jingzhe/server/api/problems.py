@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from jingzhe.access.errors import (
@@ -188,6 +189,13 @@ def install(app: FastAPI) -> None:
         request.scope["jingzhe.problem"] = code
         return document(request, error.status_code, code, f"{error.detail}.", headers=error.headers)
 
+    async def unkept(request: Request, _error: Exception) -> JSONResponse:
+        request.scope["jingzhe.problem"] = "invalid-request"
+        # Not its words: they may hold the value. PostgreSQL keeps no NUL in a text, for one.
+        said = "The request holds a value that cannot be kept or looked for"
+        return document(request, 422, "invalid-request", said, hint="Leave out signs such as NUL (U+0000).")
+
+    app.add_exception_handler(DataError, unkept)
     app.add_exception_handler(JingzheError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, plain)

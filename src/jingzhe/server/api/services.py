@@ -19,6 +19,7 @@ from jingzhe.app.figures import Figures
 from jingzhe.app.jobs import Jobs
 from jingzhe.app.people import People
 from jingzhe.app.workspace import Workspace
+from jingzhe.core.log import Log
 from jingzhe.store.state import State
 from jingzhe.store.state.inbox import Inbox
 
@@ -52,8 +53,8 @@ class Services:
     inbox: Inbox
 
     @classmethod
-    def of(cls, workspace: Workspace, limits: Limits | None = None) -> Services:
-        """Returns the services of a project."""
+    def of(cls, workspace: Workspace, limits: Limits | None = None, log: Log | None = None) -> Services:
+        """Returns the services of a project; long work that fails is told to ``log``."""
         state, clock = workspace.warehouse.state, workspace.warehouse.clock
         figures = Figures(workspace)
         return cls(
@@ -64,8 +65,8 @@ class Services:
             Repeats(state, clock),
             People(workspace),
             figures,
-            Jobs(workspace),
-            Exports(workspace, figures),
+            Jobs(workspace, log),
+            Exports(workspace, figures, log),
             open_inbox(workspace.settings),
         )
 

@@ -56,12 +56,14 @@ class Watched:
         app: the application.
         log: one line a request.
         counters: what is counted.
+        over_tls: True where people reach it over TLS, whatever comes here.
     """
 
-    def __init__(self, app: ASGIApp, log: Log, counters: Counters) -> None:
+    def __init__(self, app: ASGIApp, log: Log, counters: Counters, *, over_tls: bool = False) -> None:
         self._app = app
         self._log = log
         self._counters = counters
+        self._over_tls = over_tls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
@@ -87,7 +89,11 @@ class Watched:
         name = given.decode() if _REQUEST_ID.match(given) else secrets.token_hex(8)
         scope["jingzhe.request_id"] = name
         status, began = 0, time.perf_counter()
-        own = {**_HEADERS, **(_HTTPS if scope["scheme"] == "https" else {}), b"x-request-id": name.encode()}
+        own = {
+            **_HEADERS,
+            **(_HTTPS if self._over_tls or scope["scheme"] == "https" else {}),
+            b"x-request-id": name.encode(),
+        }
 
         async def sent(message: Message) -> None:
             nonlocal status

@@ -16,7 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from jingzhe.core.errors import BusyError, StateError
 from jingzhe.store.state.tables import UtcDateTime
@@ -28,6 +30,8 @@ _FORMS = "Use sqlite:////folder/state.db or postgresql://user:password@host/data
 _ADDRESS = "Check the URL, that the server runs, and that this account may create tables there."
 # SQLSTATE of PostgreSQL: a lock was not had in time; a deadlock was broken.
 _LOCKED = frozenset({"55P03", "40P01"})
+_OF_VALUES = (IntegrityError, DataError)
+"""Failures of what was to be written, not of the store: to wait until the store is well again would not help."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,9 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError) as error:
+        except _OF_VALUES:
+            raise
+        except (DBAPIError, PoolTimeoutError) as error:
             if _is_locked(error):
                 raise BusyError(
                     f"Another transaction held the state store for more than {LOCK_SECONDS} s",
@@ -156,6 +162,7 @@ def _sqlite(url: URL, label: str) -> Engine:
         # None: the driver begins no transactions of its own, the listener below does (also for DDL).
         connect_args={"isolation_level": None, "timeout": LOCK_SECONDS},
         json_serializer=_json,
+        hide_parameters=True,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -165,13 +172,23 @@ def _sqlite(url: URL, label: str) -> Engine:
 def _postgres(url: URL) -> Engine:
     # Without these a connection into the void hangs for minutes; what the URL says itself goes first.
     limits = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": LOCK_SECONDS * 1000}
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         connect_args={name: value for name, value in limits.items() if name not in url.query},
         pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         json_serializer=_json,
+        hide_parameters=True,
     )
+    event.listen(engine, "handle_error", _forget_values)
+    return engine
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    """Leaves of an error its first line only: in the others PostgreSQL repeats the key, or the row."""
+    if isinstance(context.sqlalchemy_exception, _OF_VALUES):
+        for error in (context.original_exception, context.sqlalchemy_exception):
+            error.args = (str(error.args[0]).split("\n", 1)[0],)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
@@ -218,8 +235,9 @@ def _begin_sqlite(connection: Connection) -> None:
 _json = partial(json.dumps, ensure_ascii=False, allow_nan=False)
 
 
-def _is_locked(error: OperationalError | InterfaceError) -> bool:
-    return getattr(error.orig, "sqlstate", None) in _LOCKED or "database is locked" in str(error.orig)
+def _is_locked(error: DBAPIError | PoolTimeoutError) -> bool:
+    orig = getattr(error, "orig", None)
+    return getattr(orig, "sqlstate", None) in _LOCKED or "database is locked" in str(orig)
 
 
 def _first_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import PoolProxiedConnection, event
-from sqlalchemy.exc import IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from jingzhe.core.errors import BusyError, SealError, StateError
 from jingzhe.core.sealing import MAGIC, Sealer, key_id_of
@@ -316,7 +316,7 @@ def _create(database: Database) -> None:
     try:
         with database.writing() as connection:
             metadata.create_all(connection)
-    except (IntegrityError, ProgrammingError):
+    except (IntegrityError, StateError):
         with database.reading() as connection:
             if not sa.inspect(connection).has_table(inbox.name):
                 raise

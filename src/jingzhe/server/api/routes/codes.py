@@ -179,7 +179,7 @@ def _codes(served: Services) -> Codes:
 
 
 def _base(request: Request, served: Services) -> str:
-    return served.workspace.settings.links_url or str(request.base_url)
+    return served.workspace.settings.resolved_links_url or str(request.base_url)
 
 
 def _shown(request: Request, served: Services, code: Code) -> CodeShown:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from fastapi import Response
 from fastapi.responses import FileResponse
 from pydantic import Field
 
@@ -72,14 +71,13 @@ def list_exports(served: Served, limit: Limit = 50, cursor: Cursor = None) -> Pa
     return Page(items=[ExportShown.model_validate(one) for one in shown], next_cursor=following)
 
 
-@routes.add("POST", "/exports", needs=DATA_EXPORT, status=202, example=_WAITING)
-def start_export(given: NewExport, caller: Caller, response: Response, served: Served) -> ExportShown:
+@routes.add("POST", "/exports", needs=DATA_EXPORT, status=202, location="/exports/{export_id}", example=_WAITING)
+def start_export(given: NewExport, caller: Caller, served: Served) -> ExportShown:
     """Starts an export; it stands in the audit trail, and so does each time its file is fetched."""
     made = served.exports.start(given.what, given.format, caller.label, publication=given.publication)
     with served.state.writing() as connection:
         details = {"what": given.what, "format": given.format}
         audit.record(connection, served.now(), caller, "export.started", made.export_id, details=details)
-    response.headers["Location"] = f"/api/v1/exports/{made.export_id}"
     return ExportShown.model_validate(made)
 
 

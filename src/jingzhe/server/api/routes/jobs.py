@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal
 
-from fastapi import Response
 from pydantic import Field
 
 from jingzhe.access import audit
@@ -64,13 +63,19 @@ def list_jobs(served: Served, limit: Limit = 50, cursor: Cursor = None) -> Page[
     return Page(items=[JobShown.model_validate(job) for job in shown], next_cursor=following)
 
 
-@routes.add("POST", "/jobs", needs=JOBS_RUN, status=202, example={**_JOB, "status": "waiting", "stage": ""})
-def start_job(given: Wish, caller: Caller, response: Response, served: Served) -> JobShown:
+@routes.add(
+    "POST",
+    "/jobs",
+    needs=JOBS_RUN,
+    status=202,
+    location="/jobs/{job_id}",
+    example={**_JOB, "status": "waiting", "stage": ""},
+)
+def start_job(given: Wish, caller: Caller, served: Served) -> JobShown:
     """Starts a job; jobs are done one after the other."""
     started = served.jobs.start(given.kind, given.model_dump(mode="json", exclude={"kind"}, exclude_none=True))
     with served.state.writing() as connection:
         audit.record(connection, served.now(), caller, "job.started", started.job_id, details={"kind": given.kind})
-    response.headers["Location"] = f"/api/v1/jobs/{started.job_id}"
     return JobShown.model_validate(started)
 
 

@@ -90,8 +90,10 @@ _CERTIFICATE: dict[str, Any] = {
 }  # fmt: skip
 
 
-@routes.add("POST", "/people/{person_id}/exports", needs=PEOPLE_EXPORT, status=202, example=_JOB)
-def start_export(person_id: PersonId, caller: Caller, response: Response, served: Served) -> JobShown:
+@routes.add(
+    "POST", "/people/{person_id}/exports", needs=PEOPLE_EXPORT, status=202, location="/jobs/{job_id}", example=_JOB
+)
+def start_export(person_id: PersonId, caller: Caller, served: Served) -> JobShown:
     """Starts a job that writes everything that is held of a person into one zip file (JSON and Parquet)."""
     if not served.people.exists(person_id):
         raise NoDataError("There is no such person", hint="Look them up: GET /api/v1/people?kind=…&value=…")
@@ -100,7 +102,6 @@ def start_export(person_id: PersonId, caller: Caller, response: Response, served
     with served.state.writing() as connection:
         audit.record(connection, served.now(), caller, "person.exported", f"person:{person_id}",
                      details={"job": started.job_id})  # fmt: skip
-    response.headers["Location"] = f"/api/v1/jobs/{started.job_id}"
     return JobShown.model_validate(started)
 
 
@@ -121,8 +122,15 @@ def fetch_export(person_id: PersonId, job_id: str, caller: Caller, served: Serve
     return FileResponse(path, media_type="application/zip", filename=f"person-{person_id}.zip")
 
 
-@routes.add("POST", "/people/{person_id}/erasure", needs=PEOPLE_ERASE, status=202, example=_ERASURE)
-def erase(person_id: PersonId, given: EraseGiven, caller: Caller, response: Response, served: Served) -> ErasureShown:
+@routes.add(
+    "POST",
+    "/people/{person_id}/erasure",
+    needs=PEOPLE_ERASE,
+    status=202,
+    location="/erasures/{erasure_id}",
+    example=_ERASURE,
+)
+def erase(person_id: PersonId, given: EraseGiven, caller: Caller, served: Served) -> ErasureShown:
     """Erases a person, for good: at once nothing of them comes in any more, the job removes what is there."""
     if given.confirm != str(person_id):
         raise RefusedValueError(
@@ -130,7 +138,6 @@ def erase(person_id: PersonId, given: EraseGiven, caller: Caller, response: Resp
         )
     asked = Erasures(served.workspace).ask(person_id, caller, given.why)
     job = served.jobs.start("erasure", {"erasure_id": asked.erasure_id})
-    response.headers["Location"] = f"/api/v1/erasures/{asked.erasure_id}"
     return _shown(asked, job.job_id)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from jingzhe.access.actor import Actor
 from jingzhe.access.errors import RefusedValueError
@@ -26,6 +26,8 @@ from jingzhe.server.api.services import Caller, Served
 routes = Routes("quarantine")
 _LIST = "refused events"
 Number = Annotated[int, Path(ge=0, lt=2**63, description="number of the event", examples=[8301883420190227345])]
+_LEVELS = 64
+"""As deep as an event may be nested."""
 _NUMBER_TEXT = r"^[0-9]{1,19}$"
 
 
@@ -54,6 +56,13 @@ class Correction(Given):
         description="fields that change, as a JSON merge patch (RFC 7396); all others stay",
     )  # fmt: skip
     event: dict[str, Any] | None = Field(default=None, description="the whole event; needs people.read")
+
+    @field_validator("patch", "event")
+    @classmethod
+    def _not_too_deep(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if not _is_flat(value):
+            raise ValueError(f"it is nested more than {_LEVELS} levels deep")
+        return value
 
 
 class Choice(Given):
@@ -200,14 +209,43 @@ def _chosen(given: Choice) -> Chosen:
 def _shown(one: Quarantined, names: dict[int, str], caller: Actor) -> RefusedEvent:
     open_ = caller.may(PEOPLE_READ)
     words = EVENT_REASONS[one.reason]
-    try:
-        event = json.loads(one.body)
-    except (ValueError, RecursionError):
+    event = _parsed(one.body)
+    if event is None:
         event = one.body if open_ else shape(one.body)
-    else:
-        event = event if open_ else masked(event)
+    elif not open_:
+        event = masked(event)
     return RefusedEvent(
         quarantine_id=str(one.quarantine_id), source_id=one.source_id, source=names.get(one.source_id),
         protocol=one.protocol, received_at=one.received_at, reason=one.reason, en=words.en, zh=words.zh,
         field=one.field, detail=one.detail if open_ else None, event=event, masked=not open_,
     )  # fmt: skip
+
+
+def _parsed(body: str) -> Any:
+    """Returns an event that can be shown as an object; None for one that is shown as the text it is.
+
+    Refused events may be what no answer can hold as JSON: nested hundreds of levels deep, or half a surrogate pair.
+    """
+    try:
+        event = json.loads(body)
+        if not _is_flat(event):
+            return None
+        json.dumps(event, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return event
+
+
+def _is_flat(value: Any) -> bool:
+    """Tells whether JSON is nested no deeper than an event may be."""
+    level = [value]
+    for _ in range(_LEVELS + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return True
+    return False

@@ -108,7 +108,7 @@ def sign_in(given: SignIn, request: Request, response: Response, served: Served)
     begun = served.sessions.sign_in(given.email, given.password, network=network, client=client)
     response.set_cookie(
         COOKIE, begun.token, max_age=int(served.sessions.limits.absolute.total_seconds()), path="/", httponly=True,
-        samesite="lax", secure=request.url.scheme == "https",
+        samesite="lax", secure=_is_over_tls(request, served),
     )  # fmt: skip
     return _me(served, begun.actor, begun.token)
 
@@ -120,12 +120,13 @@ def who_am_i(request: Request, caller: Caller, served: Served) -> Me:
 
 
 @routes.add("DELETE", "/session", needs="signed-in", status=204)
-def sign_out(caller: Caller, response: Response, served: Served) -> None:
+def sign_out(caller: Caller, request: Request, response: Response, served: Served) -> None:
     """Ends the session that asks."""
     if caller.session_id is None:
         raise ConflictError("A key has no session to end", hint="Revoke the key: DELETE /api/v1/keys/{key_id}")
     served.sessions.end(caller, caller.session_id)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
+    secure = _is_over_tls(request, served)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax", secure=secure)
 
 
 @routes.add("GET", "/sessions", needs="signed-in", example=[_SESSION])
@@ -176,6 +177,11 @@ def what_is_allowed(served: Served) -> Allowed:
             PermissionShown(permission=one.name, doc=one.doc, for_keys=one.for_keys) for one in PERMISSIONS.values()
         ],
     )
+
+
+def _is_over_tls(request: Request, served: Services) -> bool:
+    # Where a proxy ends TLS, what comes here is plain HTTP; the setting says how it left the browser.
+    return request.url.scheme == "https" or served.workspace.settings.is_public_over_tls
 
 
 def _me(served: Services, actor: Actor, token: str) -> Me:
