@@ -52,6 +52,7 @@ def forget(connection: Connection, subject: Subject, finder: Finder) -> dict[str
         if "person_id" in table.c and table.name not in _KEPT:
             done[table.name] = done.get(table.name, 0) + _delete(connection, table, table.c.person_id, people)
     done["identity_decision"] = _blot(connection, identity.identity_decision, "details", finder)
+    done["identity_proposal"] += _without_proposals(connection, finder)
     done["document"] = _without_samples(connection, finder)
     done["quarantined_event"] = _delete_named(connection, quarantined_event, "body", finder, ())
     done["repeated_request"] = _delete_named(connection, repeated_request, "body", finder, people)
@@ -163,6 +164,17 @@ def _blot(connection: Connection, table: sa.Table, column: str, finder: Finder, 
     for values, made in changed:
         connection.execute(sa.update(table).where(*_is(keys, values)).values({column: made}))
     return len(changed)
+
+
+def _without_proposals(connection: Connection, finder: Finder) -> int:
+    """Deletes proposals that name the person: lines of lists are people of their own until somebody accepts them."""
+    table = identity.identity_proposal
+    keys = list(table.primary_key.columns)
+    rows = connection.execute(sa.select(*keys, table.c.evidence)).all()
+    named = [row[:-1] for row in rows if finder.names(_written(row[-1]))]
+    for values in named:
+        connection.execute(sa.delete(table).where(*_is(keys, values)))
+    return len(named)
 
 
 def _without_samples(connection: Connection, finder: Finder) -> int:
