@@ -17,9 +17,10 @@ import pytest
 import sqlalchemy as sa
 
 from jingzhe.access.actor import MACHINE
+from jingzhe.app.certificates import certificate, certificate_text
 from jingzhe.app.collecting import drain_of, open_inbox
 from jingzhe.app.holdings import find_person, holdings, write_export
-from jingzhe.app.privacy import STAGES, Erasures, certificate, certificate_text
+from jingzhe.app.privacy import STAGES, Erasures
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.collect.received import Received, packed
 from jingzhe.collect.refused_events import list_quarantined, replay
