@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jingzhe.app import outcome
 from jingzhe.app.figures import Figures
+from jingzhe.app.made_files import placed
 from jingzhe.app.workspace import Workspace
 from jingzhe.core.errors import JingzheError, NoDataError, SettingError
 from jingzhe.profile.packs import STATES
@@ -192,23 +194,18 @@ class Exports:
         running = replace(asked, status="running")
         self._write(running)
         path = self.folder / asked.file_name
-        part = path.with_name(path.name + ".part")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            publication, rows = self._exported(asked, part)
-            part.replace(path)
+            publication, rows = placed(self._workspace.warehouse, path, partial(self._exported, asked))
             now = self._now()
             until = now + timedelta(hours=self._workspace.settings.export_hours)
             ended = replace(
-                running, status="done", publication=publication, rows=rows, size_bytes=path.stat().st_size,
+                running, status="done", publication=publication, rows=rows, size_bytes=_size(path),
                 done_at=now, expires_at=until,
             )  # fmt: skip
         except JingzheError as error:
-            part.unlink(missing_ok=True)
             told = {"code": error.code, "detail": error.message, "hint": error.hint}
             ended = replace(running, status="failed", done_at=self._now(), problem=told)
         except Exception:
-            part.unlink(missing_ok=True)
             # The message is not told: nobody knows what it holds.
             told = {"code": "internal", "detail": "Something is wrong on this side", "hint": "Tell a keeper."}
             self._write(replace(running, status="failed", done_at=self._now(), problem=told))
@@ -249,6 +246,14 @@ class Exports:
         found = Export(**body)
         gone = found.status in {"waiting", "running"} and is_gone(process)
         return replace(found, status="interrupted") if gone else found
+
+
+def _size(path: Path) -> int | None:
+    """Returns the size of a file; None where an erasure has cleared it away already."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 _LISTED = tuple(state for state in STATES if state in {"dormant", "declining", "lost"})
