@@ -122,6 +122,9 @@ class Hearing:
     def erased(self, calls: Normalised) -> NDArray[np.bool_]:
         return np.zeros(len(calls), bool)
 
+    def stripped(self, calls: Normalised) -> Normalised:
+        return calls
+
     def names_erased(self, *_: Any, **__: Any) -> bool:
         return False
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from jingzhe.app import outcome
 from jingzhe.app.figures import Figures
+from jingzhe.app.made_files import placed
 from jingzhe.app.workspace import Workspace
 from jingzhe.core import failures
 from jingzhe.core.errors import JingzheError, NoDataError, SettingError
@@ -200,16 +201,13 @@ class Exports:
     def _run(self, asked: Export) -> None:
         running = replace(asked, status="running")
         path = self.folder / asked.file_name
-        part = path.with_name(path.name + ".part")
         try:
             self._write(running)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            publication, rows = self._exported(asked, part)
-            part.replace(path)
+            publication, rows = placed(self._workspace.warehouse, path, partial(self._exported, asked))
             now = self._now()
             until = now + timedelta(hours=self._workspace.settings.export_hours)
             ended = replace(
-                running, status="done", publication=publication, rows=rows, size_bytes=path.stat().st_size,
+                running, status="done", publication=publication, rows=rows, size_bytes=_size(path),
                 done_at=now, expires_at=until,
             )  # fmt: skip
         except JingzheError as error:
@@ -222,9 +220,6 @@ class Exports:
             ended = replace(running, status="failed", done_at=self._now(), problem=told)
         self._unwritten[ended.export_id] = ended
         self._write_ends()
-        if ended.status == "failed":
-            with suppress(OSError):  # what is left of it goes with the next export
-                part.unlink(missing_ok=True)
 
     def _write_ends(self) -> None:
         """Writes how exports ended; where the store does not take it, it is tried again with the next one."""
@@ -273,6 +268,14 @@ class Exports:
             return self._unwritten[found.export_id]
         gone = found.status in {"waiting", "running"} and is_gone(process)
         return replace(found, status="interrupted") if gone else found
+
+
+def _size(path: Path) -> int | None:
+    """Returns the size of a file; None where an erasure has cleared it away already."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 _LISTED = tuple(state for state in STATES if state in {"dormant", "declining", "lost"})

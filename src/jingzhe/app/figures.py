@@ -18,6 +18,7 @@ from jingzhe.app.views import View, stored_view
 from jingzhe.app.workspace import Workspace
 from jingzhe.core.errors import EngineError, LakeError, NoDataError
 from jingzhe.profile.refresh import DOCUMENT as REFRESH
+from jingzhe.store.warehouse import oldest_readable
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,9 @@ class Figures:
     def _current(self) -> Standing:
         warehouse = self._workspace.warehouse
         known = self._standing
-        if known is not None and time.monotonic() - known[0] < self._fresh_seconds:
+        # Of a publication that was vacuumed, as after an erasure, nothing is shown any more.
+        stands = known is not None and known[1].publication >= oldest_readable(warehouse.state)
+        if known is not None and stands and time.monotonic() - known[0] < self._fresh_seconds:
             return known[1]
         latest = warehouse.state.latest()
         document = warehouse.state.document(*REFRESH)

@@ -25,21 +25,23 @@ from jingzhe.collect.sealed_rows import opened_rows
 from jingzhe.collect.wire import segment, sensors
 from jingzhe.consent import subjects, suppressions, words
 from jingzhe.consent.addresses import salt_of
+from jingzhe.consent.owning import NOBODY, once_with, owners
 from jingzhe.consent.subjects import Finder, Subject, row_names
 from jingzhe.core.errors import NoDataError
 from jingzhe.core.sealing import Sealer
 from jingzhe.identity import people as identity
 from jingzhe.identity.keyring import has_keys_of
-from jingzhe.identity.keys import KINDS, Key, base_kind
 from jingzhe.identity.rules import load_rules
 from jingzhe.measure.holdout import assignments_of
-from jingzhe.store.lake.person_rows import known_as, refused_rows, rows_of
+from jingzhe.store.facts import IDENTITIES
+from jingzhe.store.lake.person_rows import filed_rows, known_as, refused_rows, rows_of
 from jingzhe.store.state.access_tables import audit as trail
 from jingzhe.store.state.collect_tables import quarantined_event
 
 _INBOX_EVENTS = 200_000
 """So many waiting events are looked through for an export; an erasure drains them instead."""
 _CUSTOMER = "customer_id"
+_WITH_KEYS = ("identities", "event_details")
 
 
 @dataclass(frozen=True)
@@ -67,24 +69,36 @@ def find_person(workspace: Workspace, value: str, kind: str = "") -> int:
     Args:
         workspace: of the project.
         value: as the source writes it; their number where ``kind`` is ``number``.
-        kind: of the key; empty for any that the table ``identities`` shows.
+        kind: of the key; empty for any that says who somebody is.
 
     Raises:
         NoDataError: nobody is known by it, or several people are.
     """
     if kind == "number" and value.isdecimal():
         return int(value)
-    state = workspace.warehouse.state
-    with state.reading() as connection:
-        found = {identity.current(connection, one) for one in known_as(workspace.warehouse, value, kind)}
-    if kind and kind != "number" and base_kind(kind) in KINDS:
-        one = identity.find(state, Key(kind, value))
-        found |= set() if one is None else {one}
+    found = _known_by(workspace, value, kind)
     if len(found) != 1:
         what = "Several people are" if found else "Nobody is"
         hint = "Say the kind of the key: --kind email, phone, login, customer …, or number with the person's number."
         raise NoDataError(f"{what} known by this key", hint=hint)
     return found.pop()
+
+
+def _known_by(workspace: Workspace, value: str, kind: str) -> set[int]:
+    """Returns who is known by a key: by the graph where it has the key, by the lake where it does not."""
+    state = workspace.warehouse.state
+    rules, filed = load_rules(state), known_as(workspace.warehouse, value)
+    rows = [row for row in filed if not kind or rules.are_same(row[0], kind)]
+    shown = dict.fromkeys((name, value) for name, value, _ in rows)
+    any_kind = [(name, value) for name, one in rules.kinds.items() if one.merges]
+    with state.reading() as connection:
+        owned = owners(connection, [(kind, value)] if kind else shown, rules)
+        found = {owner for owner in owned.values() if owner != NOBODY}
+        if kind not in {key[0] for key in owned}:
+            found |= {identity.current(connection, home) for name, value, home in rows if (name, value) not in owned}
+        if not found and not kind and not shown:
+            found = {owner for owner in owners(connection, any_kind, rules).values() if owner != NOBODY}
+    return found
 
 
 def subject_of(workspace: Workspace, person_id: int) -> Subject:
@@ -98,24 +112,33 @@ def subject_of(workspace: Workspace, person_id: int) -> Subject:
     salt = salt_of(state)
     with state.reading() as connection:
         everybody = words.everybody_of(connection, person_id)
+        parted = once_with(connection, everybody)
     tables = rows_of(warehouse, everybody)
+    elsewhere = rows_of(warehouse, parted, tables=_WITH_KEYS) if parted else {}
     with state.reading() as connection:
-        found = subjects.subject_of(connection, person_id, _written(tables), rules, salt)
-    if not found.keys and not tables:
-        raise NoDataError("There is no such person", hint="Look them up: GET /api/v1/people?kind=…&value=…")
+        keys = [*_sent(tables), *_filed(elsewhere), *_sent(elsewhere)]
+        found = subjects.subject_of(connection, person_id, _filed(tables), rules, salt, elsewhere=keys)
+    if not found.keys and not tables and not words.words_of(state, person_id):
+        raise NoDataError("There is no such person", hint="Look them up: POST /api/v1/people/find")
     return found
 
 
-def _written(tables: Mapping[str, pa.Table]) -> list[tuple[str, str]]:
-    """Returns the keys of a person as sources wrote them."""
+def _filed(tables: Mapping[str, pa.Table]) -> list[tuple[str, str]]:
+    """Returns keys as the table of keys has them."""
+    if "identities" not in tables:
+        return []
+    rows = tables["identities"]
+    return list(dict.fromkeys(zip(rows["kind"].to_pylist(), rows["value"].to_pylist(), strict=True)))
+
+
+def _sent(tables: Mapping[str, pa.Table]) -> list[tuple[str, str]]:
+    """Returns keys as clients sent them."""
+    if "event_details" not in tables:
+        return []
     found: dict[tuple[str, str], None] = {}
-    if "identities" in tables:
-        rows = tables["identities"]
-        found |= dict.fromkeys(zip(rows["kind"].to_pylist(), rows["value"].to_pylist(), strict=True))
-    if "event_details" in tables:
-        for column, kinds in (("user_id", ("login",)), ("anonymous_id", ("cookie", "device"))):
-            for value in tables["event_details"][column].unique().drop_null().to_pylist():
-                found |= dict.fromkeys((kind, value) for kind in kinds)
+    for column, kinds in (("user_id", ("login",)), ("anonymous_id", ("cookie", "device"))):
+        for value in tables["event_details"][column].unique().drop_null().to_pylist():
+            found |= dict.fromkeys((kind, value) for kind in kinds)
     return list(found)
 
 
@@ -147,6 +170,7 @@ def holdings(workspace: Workspace, person_id: int) -> Holdings:
     subject = subject_of(workspace, person_id)
     finder = finder_of(workspace, subject)
     tables = rows_of(warehouse, subject.people)
+    _only_theirs(workspace, tables, subject)
     closed = _open(tables, state.sealer)
     refused = refused_of(workspace, finder)
     if refused:
@@ -162,6 +186,18 @@ def holdings(workspace: Workspace, person_id: int) -> Holdings:
         "audit": _audit(workspace, subject.people),
     }
     return Holdings(subject, now, tables, held, closed)
+
+
+def _only_theirs(workspace: Workspace, tables: dict[str, pa.Table], subject: Subject) -> None:
+    """Leaves keys out of the table of keys that are another's since a merge was undone, and adds those that came."""
+    values, kept = sorted({value for _, value in subject.values}), set(subject.values)
+    asked = {"asked": pa.table({"value": pa.array(values, pa.string())})}
+    found = filed_rows(workspace.warehouse, {"identities": "value IN (SELECT value FROM asked)"}, asked)
+    rows = found["identities"].to_pylist() if found else []
+    rows = [{**row, "person_id": subject.person_id} for row in rows if (row["kind"], row["value"]) in kept]
+    tables.pop("identities", None)
+    if rows:
+        tables["identities"] = pa.Table.from_pylist(rows, IDENTITIES.arrow_schema)
 
 
 def _open(tables: dict[str, pa.Table], sealer: Sealer | None) -> int:
@@ -241,7 +277,7 @@ def write_export(held: Holdings, path: Path) -> None:
         if rows:
             tables[name] = pa.Table.from_pylist([{key: _plain(value) for key, value in row.items()} for row in rows])
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_name(f"{path.name}.part")
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("person.json", json.dumps(everything, ensure_ascii=False, default=str, indent=2))
         for name, table in sorted(tables.items()):

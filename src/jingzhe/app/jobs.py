@@ -166,11 +166,7 @@ class Jobs:
         raise SettingError(f"There is no job {kind!r}", hint=f"Jobs: {', '.join(KINDS)}.", option="kind")
 
     def _report(self, workspace: Workspace) -> dict[str, Any]:
-        self.report_path.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside it and put in its place: nobody reads half a page.
-        made = self.report_path.with_suffix(".new.html")
-        written = workspace.report(made)
-        made.replace(self.report_path)
+        written = workspace.report(self.report_path)
         return {"headlines": [{"en": line.en, "zh": line.zh} for line in written.headlines]}
 
     def _run(self, job: Job, work: Callable[[Workspace], dict[str, Any]]) -> None:

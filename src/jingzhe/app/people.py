@@ -16,16 +16,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from jingzhe.app import models as fitted
+from jingzhe.app.known_keys import KnownKey, keys_of
 from jingzhe.app.workspace import Workspace
+from jingzhe.consent.owning import NOBODY, owners
+from jingzhe.consent.words import said_by
 from jingzhe.core.errors import NoDataError
 from jingzhe.dormancy.columns import SCORES
 from jingzhe.identity import people as identity
 from jingzhe.identity import queries
-from jingzhe.identity.keys import KINDS, Key
+from jingzhe.identity.keyring import has_keys_of
 from jingzhe.identity.overrides import is_unsettled
 from jingzhe.identity.rules import load_rules
 from jingzhe.profile import rfm
@@ -36,7 +40,7 @@ from jingzhe.profile.refresh import DOCUMENT as REFRESH
 from jingzhe.profile.refresh import Recipe
 from jingzhe.store.engine.desk import Desk
 from jingzhe.store.engine.duck import DuckEngine
-from jingzhe.store.facts import EVENTS, IDENTITIES, ITEMS, RETRACTIONS
+from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS, RETRACTIONS
 from jingzhe.store.lake.points import Points
 from jingzhe.store.query import Query, Step
 from jingzhe.store.state import bulk
@@ -75,7 +79,7 @@ class Person:
         person_id: their number.
         as_of: day at whose end it holds.
         publication: number of the publication it was read from.
-        identities: kind and value of the keys by which sources know them.
+        identities: the keys that lead to them now.
         profile: the columns of :data:`jingzhe.profile.columns.PEOPLE`; None where nothing but keys is known, as of a
             member of a list who never came.
         scores: the columns of :data:`jingzhe.dormancy.columns.SCORES`; None for an earlier day, for people without an
@@ -85,7 +89,7 @@ class Person:
     person_id: int
     as_of: date
     publication: int
-    identities: tuple[tuple[str, str], ...]
+    identities: tuple[KnownKey, ...]
     profile: dict[str, Any] | None = field(hash=False)
     scores: dict[str, Any] | None = field(hash=False)
 
@@ -146,13 +150,15 @@ class People:
             kind: of the key, such as ``customer``.
             value: as the source writes it.
         """
-        rows = self._points.rows(IDENTITIES, self.pinned().tables.get(IDENTITIES.name), [value], by="value")
-        rules = load_rules(self._warehouse.state)
-        found = {self._now_called(row["person_id"]) for row in rows.to_pylist() if rules.are_same(row["kind"], kind)}
-        if not found and kind in KINDS:
-            one = identity.find(self._warehouse.state, Key(kind, value))
-            found = set() if one is None else {one}
-        return sorted(found)
+        state = self._warehouse.state
+        rules = load_rules(state)
+        with state.reading() as connection:
+            owned = owners(connection, [(kind, value)], rules)
+        if owned:
+            return sorted(set(owned.values()) - {NOBODY})
+        # Customers of imports whom the graph has not taken over yet are known to the lake alone.
+        rows = self._points.rows(IDENTITIES, self.pinned().tables.get(IDENTITIES.name), [value], by="value").to_pylist()
+        return sorted({self._now_called(row["person_id"]) for row in rows if rules.are_same(row["kind"], kind)})
 
     def person(self, person_id: int, *, as_of: date | None = None) -> Person:
         """Returns one person.
@@ -166,26 +172,43 @@ class People:
         """
         pinned = self.pinned()
         earlier = as_of is not None and as_of != pinned.as_of
-        day = as_of or pinned.as_of
-        if day is None:
-            raise _nothing_computed()
+        day = as_of or pinned.as_of or self._today()
         people = self._everybody_of(person_id)
         unsettled = is_unsettled(self._warehouse.state, people, pinned.identity)
-        if earlier or unsettled:
+        if pinned.as_of is None:
+            profile = None
+        elif earlier or unsettled:
             profile = self._then(pinned, people, day, from_facts=unsettled)
         else:
             profile = self._now(pinned, people, day)
-        keys = [] if profile is None and earlier else self._rows(pinned, IDENTITIES, people).to_pylist()
-        if profile is None and not keys:
+        filed = self._rows(pinned, IDENTITIES, people).to_pylist()
+        keys = keys_of(self._warehouse.state, people, [(row["kind"], row["value"]) for row in filed])
+        if profile is None and not self._was_known(pinned, people, keys, as_of if earlier else None):
+            if pinned.as_of is None:
+                raise _nothing_computed()
             raise NoDataError("There is no such person", hint="Or nothing was known of them by then.", as_of=day)
         scores = [] if earlier or unsettled else self._rows(pinned, SCORES, people[:1]).to_pylist()
-        identities = tuple(sorted({(row["kind"], row["value"]) for row in keys}))
-        return Person(people[0], day, pinned.publication, identities, profile, scores[0] if scores else None)
+        return Person(people[0], day, pinned.publication, keys, profile, scores[0] if scores else None)
+
+    def _today(self) -> date:
+        return self._warehouse.clock.now().astimezone(ZoneInfo(self._workspace.settings.timezone)).date()
+
+    def _was_known(self, pinned: Pinned, people: Sequence[int], keys: Sequence[KnownKey], by: date | None) -> bool:
+        """Tells whether anything but behaviour is known of somebody, or was by the end of a day."""
+        if by is None:
+            return bool(keys) or self._is_known(pinned, people)
+        zone = ZoneInfo(self._workspace.settings.timezone)
+        return any(key.first_seen is not None and key.first_seen.astimezone(zone).date() <= by for key in keys)
 
     def exists(self, person_id: int) -> bool:
-        """Tells whether anything is known of a person."""
-        pinned, people = self.pinned(), self._everybody_of(person_id)
-        return any(self._rows(pinned, table, people).num_rows for table in (IDENTITIES, EVENTS))
+        """Tells whether anything is known of a person: a key, an event, a call of an SDK, or what they said."""
+        return self._is_known(self.pinned(), self._everybody_of(person_id))
+
+    def _is_known(self, pinned: Pinned, people: Sequence[int]) -> bool:
+        with self._warehouse.state.reading() as connection:
+            if has_keys_of(connection, people) or said_by(connection, people):
+                return True
+        return any(self._rows(pinned, table, people).num_rows for table in (IDENTITIES, EVENTS, EVENT_DETAILS))
 
     def timeline(
         self,

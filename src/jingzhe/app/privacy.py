@@ -18,6 +18,8 @@ from jingzhe.access.actor import Actor
 from jingzhe.access.secrets import new_id
 from jingzhe.app.collecting import drain_of, open_inbox
 from jingzhe.app.holdings import finder_of, refused_of, subject_of
+from jingzhe.app.left_behind import left_behind
+from jingzhe.app.made_files import LEASE as FILES
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.queries import QUARANTINE_KEY
 from jingzhe.consent import suppressions
@@ -245,21 +247,28 @@ class Erasures:
             self._advance(connection, found, "drained", events_dropped=erased)
 
     def _delete(self, found: Erasure) -> None:
-        """Deletes the person's rows from all tables of the lake, and refused rows that name them."""
+        """Deletes the person's rows from all tables of the lake, and what rows of others and refused ones hold."""
         subject = self._subject(found.erasure_id)
-        refused = refused_of(self.workspace, finder_of(self.workspace, subject))
+        finder = finder_of(self.workspace, subject)
+        refused = refused_of(self.workspace, finder)
+        beside = left_behind(self.workspace, subject, finder)
         keys = pa.array([f"{row['import_id']}/{row['line']}/{row['file']}" for row in refused], pa.string())
 
         def also(connection: Connection, done: Deleted) -> None:
             rows = {name: count for name, count in done.rows.items() if count}
             files = {name: count for name, count in done.files_rewritten.items() if count}
-            self._advance(connection, found, "deleted", rows=rows, files_rewritten=files)
+            told = {"rows": rows, "files_rewritten": files, "blotted": beside.blotted}
+            self._advance(connection, found, "deleted", **told)
 
         erase_rows(
             self.workspace.warehouse,
             subject.people,
-            conditions={QUARANTINE.name: f"{QUARANTINE_KEY} IN (SELECT key FROM refused_of_them)"},
-            offered={"refused_of_them": pa.table({"key": keys})},
+            conditions={
+                QUARANTINE.name: f"{QUARANTINE_KEY} IN (SELECT key FROM refused_of_them)",
+                **beside.conditions,
+            },
+            offered={"refused_of_them": pa.table({"key": keys}), **beside.offered},
+            instead=beside.instead,
             also=also,
             progress=self.workspace.progress,
         )
@@ -283,18 +292,24 @@ class Erasures:
         """Removes files that were made with the person in them: reports and exports, which can be made anew."""
         home, subject = Path(self.workspace.settings.home), self._subject(found.erasure_id)
         folders = tuple(home / name for name in MADE_FOLDERS)
-        made = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-        for path in made:
-            path.unlink(missing_ok=True)
-        with self.workspace.warehouse.state.writing() as connection:
-            for one in documents.newest(connection, _JOBS):
-                theirs = one.body.get("options", {}).get("person_id") in subject.people
-                if theirs and one.body["kind"] == "person_export":
-                    documents.drop(connection, _JOBS, one.name)
-            for one in documents.newest(connection, _TABLES):
-                if one.body["status"] == "done":
-                    documents.put(connection, _TABLES, one.name, {**one.body, "status": "removed"}, found.asked_at)
-            self._advance(connection, found, "cleared", files=[path.relative_to(home).as_posix() for path in made])
+        state, wait = self.workspace.warehouse.state, self.workspace.warehouse.wait_seconds
+        with state.lease(FILES, wait_seconds=wait, purpose="erasure"):
+            made = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+            for path in made:
+                path.unlink(missing_ok=True)
+            with state.writing() as connection:
+                self._clear_documents(connection, found, subject)
+                told = [path.relative_to(home).as_posix() for path in made]
+                self._advance(connection, found, "cleared", files=told)
+
+    def _clear_documents(self, connection: Connection, found: Erasure, subject: Subject) -> None:
+        for one in documents.newest(connection, _JOBS):
+            theirs = one.body.get("options", {}).get("person_id") in subject.people
+            if theirs and one.body["kind"] == "person_export":
+                documents.drop(connection, _JOBS, one.name)
+        for one in documents.newest(connection, _TABLES):
+            if one.body["status"] == "done":
+                documents.put(connection, _TABLES, one.name, {**one.body, "status": "removed"}, found.asked_at)
 
     def _empty(self, found: Erasure) -> None:
         """Forgets what was looked for, then writes the files of the state store anew."""
@@ -340,57 +355,3 @@ def _stops(subject: Subject, erasure_id: str, actor: str, now: datetime) -> list
         *(Suppression(address=stored, **common) for kind, stored in subject.keys if kind in KEY_OF.values()),
         *(Suppression(person_id=number, **common) for number in subject.people),
     ]
-
-
-def certificate(found: Erasure) -> dict[str, Any]:
-    """Returns what was removed, as JSON, without anything of the person.
-
-    Raises:
-        NoDataError: the erasure is not whole yet.
-    """
-    if not found.is_whole or found.done_at is None:
-        raise NoDataError("The erasure is not whole yet", hint=f"Done so far: {found.stage}. Ask again later.")
-    done = found.done
-    return {
-        "erasure_id": found.erasure_id, "person_id": found.person_id, "asked_at": found.asked_at.isoformat(),
-        "asked_by": found.actor, "why": found.why, "done_at": found.done_at.isoformat(),
-        "keys": done["marked"]["keys"], "people_merged": done["marked"]["people"],
-        "tombstones": done["marked"]["tombstones"], "suppressions_kept": done["marked"]["suppressions"],
-        "events_dropped": done["drained"]["events_dropped"],
-        "lake_rows": done["deleted"]["rows"], "lake_files_rewritten": done["deleted"]["files_rewritten"],
-        "lake_files_removed": done["vacuumed"]["files_removed"], "state_rows": done["forgotten"]["rows"],
-        "files_removed": done["cleared"]["files"], "state_file_rewritten": done["emptied"]["state_file_rewritten"],
-        "stages": {stage: done[stage]["at"] for stage in STAGES},
-    }  # fmt: skip
-
-
-def certificate_text(found: Erasure) -> str:
-    """Returns the certificate as text to print.
-
-    Raises:
-        NoDataError: the erasure is not whole yet.
-    """
-    said = certificate(found)
-    lines = [
-        "Certificate of erasure 删除证明", "",
-        f"Erasure 编号        {said['erasure_id']}",
-        f"Person 客户编号     {said['person_id']} ({said['people_merged']} merged numbers)",
-        f"Asked 申请          {said['asked_at']} by {said['asked_by']}: {said['why']}",
-        f"Done 完成           {said['done_at']}", "",
-    ]  # fmt: skip
-    for title, name in (
-        ("Rows removed from the lake 数据湖删除行数", "lake_rows"),
-        ("Files rewritten 重写文件数", "lake_files_rewritten"),
-        ("Files of older versions removed 旧版本文件删除数", "lake_files_removed"),
-        ("Rows removed from the state store 状态库删除行数", "state_rows"),
-        ("Keys, by kind 标识数", "keys"),
-    ):
-        lines += [title, *(f"  {key:28} {count:>8,}" for key, count in sorted(said[name].items())), ""]
-    rewritten = "written anew 已重写" if said["state_file_rewritten"] else "rows gone; VACUUM is the server's"
-    lines += [
-        f"Events dropped on arrival 丢弃的到达事件: {said['events_dropped']:,}",
-        f"Other files removed 其他文件: {', '.join(said['files_removed']) or 'none 无'}",
-        f"State store 状态库: {rewritten}",
-        f"Kept 保留: {said['tombstones']:,} tombstones and {said['suppressions_kept']:,} suppressions, as keyed hashes",
-    ]
-    return "\n".join(lines) + "\n"

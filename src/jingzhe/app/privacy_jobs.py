@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jingzhe.app.holdings import holdings, write_export
+from jingzhe.app.holdings import Holdings, holdings, write_export
+from jingzhe.app.made_files import placed
 from jingzhe.app.privacy import Erasures
 from jingzhe.app.workspace import Workspace
 from jingzhe.core.errors import JingzheError, NoDataError
@@ -44,9 +45,24 @@ def export(person_id: int, name: str, workspace: Workspace) -> dict[str, Any]:
     for old in path.parent.glob("*"):
         if old.stat().st_mtime < oldest:
             old.unlink(missing_ok=True)
-    held = holdings(workspace, person_id)
-    write_export(held, path)
-    return {"person_id": held.subject.person_id, "size_bytes": path.stat().st_size}
+    held, size = export_to(workspace, person_id, path)
+    return {"person_id": held.subject.person_id, "size_bytes": size}
+
+
+def export_to(workspace: Workspace, person_id: int, path: Path) -> tuple[Holdings, int]:
+    """Writes everything that is held of a person into a file; returns that, and the size in bytes.
+
+    Raises:
+        BusyError: people were erased again and again meanwhile.
+        NoDataError: nothing is known of such a person, or not any more.
+    """
+
+    def make(part: Path) -> tuple[Holdings, int]:
+        held = holdings(workspace, person_id)
+        write_export(held, part)
+        return held, part.stat().st_size
+
+    return placed(workspace.warehouse, path, make)
 
 
 def erase(erasure_id: str, workspace: Workspace) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from jingzhe.app import models as fitted
 from jingzhe.app import outcome
 from jingzhe.app.customers import Customers
+from jingzhe.app.made_files import placed
 from jingzhe.app.models import Basis
 from jingzhe.app.reporting import Asked, report_data
 from jingzhe.app.views import View, past_view, stored_view
@@ -343,11 +344,15 @@ class Workspace:
             before: earlier day to compare with; None: 90 days before.
             project: name of the business; None: the name of the project's folder.
         """
-        with self.view(as_of) as view:
-            asked = Asked(view.as_of, before, project)
-            data = report_data(view, self.warehouse, self.settings, asked, self.progress)
-        written = write_report(data, out, charts_folder, self.settings.language)
-        return Reported(written.page, written.charts, headlines(data))
+
+        def make(part: Path) -> Reported:
+            with self.view(as_of) as view:
+                asked = Asked(view.as_of, before, project)
+                data = report_data(view, self.warehouse, self.settings, asked, self.progress)
+            written = write_report(data, part, charts_folder, self.settings.language)
+            return Reported(Path(out), written.charts, headlines(data))
+
+        return placed(self.warehouse, Path(out), make)
 
     def compact(
         self,

@@ -31,7 +31,7 @@ def propose(
     home: Home = None,
 ) -> None:
     """Propose who may be one person; nothing is applied before it is accepted."""
-    from jingzhe.identity import linking  # noqa: PLC0415 - loads the identity graph
+    from jingzhe.app import linking  # noqa: PLC0415 - loads the identity graph
 
     columns, keys = _pairs(column, "--column"), _pairs(key or [], "--key")
     as_text = pacsv.ConvertOptions(column_types=dict.fromkeys((*columns, *keys), pa.string()), strings_can_be_null=True)
@@ -40,12 +40,10 @@ def propose(
     except (OSError, pa.ArrowInvalid) as error:
         raise SettingError(f"The list cannot be read: {error}", file=file) from error
     with opened(home) as workspace:
-        stores = workspace.warehouse
-        workspace.adopt()
-        found = linking.propose(
-            stores.state, records, columns, source=file.name, clock=stores.clock, keys=keys, threshold=threshold
-        )
-    OUT.print(f"{len(found):,} proposals wait for a decision. See them: jingzhe link list")
+        found = linking.propose(workspace, records, columns, source=file.name, keys=keys, threshold=threshold)
+    if found.left_out:
+        OUT.print(f"{found.left_out:,} lines were left out: they name people who were erased.")
+    OUT.print(f"{len(found.waiting):,} proposals wait for a decision. See them: jingzhe link list")
 
 
 @link.command("list")

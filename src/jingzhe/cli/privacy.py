@@ -214,11 +214,10 @@ def person_export(
     home: Home = None,
 ) -> None:
     """Write everything that is held of a person into one zip: JSON, and Parquet by table."""
-    from jingzhe.app.holdings import holdings, write_export  # noqa: PLC0415
+    from jingzhe.app.privacy_jobs import export_to  # noqa: PLC0415
 
     with opened(home) as workspace:
-        held = holdings(workspace, _found(workspace, key, kind))
-        write_export(held, out)
+        held, _ = export_to(workspace, _found(workspace, key, kind), out)
         with workspace.warehouse.state.writing() as connection:
             subject = f"person:{held.subject.person_id}"
             audit.record(connection, held.made_at, MACHINE, "person.exported", subject)
@@ -236,7 +235,8 @@ def person_erase(
     home: Home = None,
 ) -> None:
     """Erase a person, for good; prints the certificate. Nothing of them comes in again."""
-    from jingzhe.app.privacy import Erasures, certificate, certificate_text  # noqa: PLC0415
+    from jingzhe.app.certificates import certificate, certificate_text  # noqa: PLC0415
+    from jingzhe.app.privacy import Erasures  # noqa: PLC0415
 
     with opened(home) as workspace:
         number = _found(workspace, key, kind)
@@ -274,7 +274,8 @@ def person_certificate(
     home: Home = None,
 ) -> None:
     """Print the certificate of an erasure."""
-    from jingzhe.app.privacy import Erasures, certificate, certificate_text  # noqa: PLC0415
+    from jingzhe.app.certificates import certificate, certificate_text  # noqa: PLC0415
+    from jingzhe.app.privacy import Erasures  # noqa: PLC0415
 
     with opened(home) as workspace:
         found = Erasures(workspace).get(erasure_id)

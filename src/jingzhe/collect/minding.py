@@ -32,6 +32,10 @@ class Minding(Protocol):
         """Tells which calls are of people who were erased: they are dropped and counted."""
         ...
 
+    def stripped(self, calls: Normalised) -> Normalised:
+        """Returns calls of others without the keys of people who were erased, and without the values of these."""
+        ...
+
     def names_erased(self, refused: Refused) -> bool:
         """Tells whether a refused event names somebody who was erased: it is dropped, not quarantined."""
         ...
@@ -65,4 +69,5 @@ def without_erased(minding: Minding | None, found: Normalised) -> tuple[Normalis
     gone = minding.erased(found)
     refused = [one for one in found.refused if not minding.names_erased(one)]
     erased = int(gone.sum()) + len(found.refused) - len(refused)
-    return (replace(found.only(~gone), refused=refused), erased) if erased else (found, 0)
+    kept = replace(found.only(~gone), refused=refused) if erased else found
+    return minding.stripped(kept), erased

@@ -51,7 +51,8 @@ def forget(connection: Connection, subject: Subject, finder: Finder) -> dict[str
     for table in metadata.sorted_tables:
         if "person_id" in table.c and table.name not in _KEPT:
             done[table.name] = done.get(table.name, 0) + _delete(connection, table, table.c.person_id, people)
-    done["identity_decision"] = _blot(connection, identity.identity_decision, "details", finder)
+    done["identity_decision"] = _blot(connection, identity.identity_decision, ("details", "why"), finder)
+    done["identity_proposal"] += _without_proposals(connection, finder)
     done["document"] = _without_samples(connection, finder)
     done["quarantined_event"] = _delete_named(connection, quarantined_event, "body", finder, ())
     done["repeated_request"] = _delete_named(connection, repeated_request, "body", finder, people)
@@ -152,17 +153,28 @@ def _written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _blot(connection: Connection, table: sa.Table, column: str, finder: Finder, *where: Any) -> int:
-    """Blots the person's values out of a table's JSON; returns how many rows held any."""
+def _blot(connection: Connection, table: sa.Table, columns: Sequence[str], finder: Finder) -> int:
+    """Blots the person's values out of a table's JSON and texts; returns how many rows held any."""
     keys = list(table.primary_key.columns)
     changed = []
-    for row in connection.execute(sa.select(*keys, table.c[column]).where(*where)):
-        made, count = finder.without(row[-1])
-        if count:
-            changed.append((row[:-1], made))
-    for values, made in changed:
-        connection.execute(sa.update(table).where(*_is(keys, values)).values({column: made}))
+    for row in connection.execute(sa.select(*keys, *(table.c[name] for name in columns))):
+        made = {name: finder.without(value) for name, value in zip(columns, row[len(keys) :], strict=True)}
+        if any(count for _, count in made.values()):
+            changed.append((row[: len(keys)], {name: value for name, (value, _) in made.items()}))
+    for values, made_row in changed:
+        connection.execute(sa.update(table).where(*_is(keys, values)).values(made_row))
     return len(changed)
+
+
+def _without_proposals(connection: Connection, finder: Finder) -> int:
+    """Deletes proposals that name the person: lines of lists are people of their own until somebody accepts them."""
+    table = identity.identity_proposal
+    keys = list(table.primary_key.columns)
+    rows = connection.execute(sa.select(*keys, table.c.evidence)).all()
+    named = [row[:-1] for row in rows if finder.names(_written(row[-1]))]
+    for values in named:
+        connection.execute(sa.delete(table).where(*_is(keys, values)))
+    return len(named)
 
 
 def _without_samples(connection: Connection, finder: Finder) -> int:

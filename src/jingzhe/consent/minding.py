@@ -12,6 +12,7 @@ from jingzhe.collect.calls import Normalised, Refused
 from jingzhe.collect.minding import Kept
 from jingzhe.consent.addresses import salt_of
 from jingzhe.consent.heard import Hearing
+from jingzhe.consent.stripping import stripped
 from jingzhe.consent.tombstones import Tombstones
 from jingzhe.consent.traits import fields_of
 from jingzhe.identity.rules import load_rules
@@ -35,7 +36,11 @@ class Mind:
 
     def erased(self, calls: Normalised) -> NDArray[np.bool_]:
         """Tells which calls are of people who were erased."""
-        return self._tombstones.of_calls(calls.keys)
+        return self._tombstones.of_calls(calls.keys).gone
+
+    def stripped(self, calls: Normalised) -> Normalised:
+        """Returns calls of others without what they carry of people who were erased."""
+        return stripped(calls, self._tombstones.of_calls(calls.keys).carried, self._tombstones)
 
     def names_erased(self, refused: Refused) -> bool:
         """Tells whether a refused event names somebody who was erased."""

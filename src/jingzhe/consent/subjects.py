@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jingzhe.consent import queries
-from jingzhe.consent.tombstones import LONG_ENOUGH, ids_in, stored_as, texts_in, words_in
+from jingzhe.consent.owning import owners
+from jingzhe.consent.tombstones import LONG_ENOUGH, ids_in, is_kind, stored_as, texts_in, words_in
 from jingzhe.consent.words import everybody_of
 from jingzhe.identity.keyring import show_keys
-from jingzhe.identity.keys import base_kind
 from jingzhe.identity.rules import Rules
 from jingzhe.store.state import bulk
 
@@ -54,32 +54,38 @@ class Subject:
 
 
 def subject_of(
-    connection: Connection, person: int, written: Iterable[tuple[str, str]], rules: Rules, salt: bytes
+    connection: Connection,
+    person: int,
+    written: Iterable[tuple[str, str]],
+    rules: Rules,
+    salt: bytes,
+    *,
+    elsewhere: Iterable[tuple[str, str]] = (),
 ) -> Subject:
-    """Returns a person with all keys that are known of them.
+    """Returns a person with all keys that are theirs now.
 
     Args:
         connection: a transaction of the state store.
         person: their number, now or before a merge.
-        written: kind and value of keys as sources write them, from the lake.
+        written: kind and value of keys as sources write them, which the lake files under the person: theirs unless the
+            graph says that they are another's.
         rules: of the identity graph.
         salt: of the project.
+        elsewhere: the same of keys that are theirs only where the graph says so.
     """
     people = everybody_of(connection, person)
     show_keys(connection, people)
     keys = {(kind, value): None for _, kind, value in bulk.select(connection, queries.KEYS, people)}
-    values = {(kind, value): None for kind, value in keys if not _is(kind, rules, "personal")}
-    for kind, value in written:
+    values = {(kind, value): None for kind, value in keys if not is_kind(kind, rules, "personal")}
+    filed = dict.fromkeys(written)
+    owned = owners(connection, [*filed, *elsewhere], rules)
+    theirs = [key for key, owner in owned.items() if owner in people]
+    for kind, value in [*theirs, *(key for key in filed if key not in owned and is_kind(key[0], rules, "merges"))]:
         stored = stored_as(kind, value, rules, salt)
-        if stored is not None and (_is(kind, rules, "merges") or (kind, stored) in keys):
+        if stored is not None:
             keys[kind, stored] = None
             values[kind, value] = None
     return Subject(people[0], tuple(people), tuple(sorted(keys)), tuple(sorted(values)))
-
-
-def _is(kind: str, rules: Rules, what: str) -> bool:
-    known = rules.kinds.get(base_kind(kind))
-    return bool(getattr(known, what)) if known else what == "merges"
 
 
 @dataclass(frozen=True)
@@ -101,15 +107,15 @@ class Finder:
 
     @cached_property
     def _strong(self) -> frozenset[str]:
-        return frozenset(value for kind, value in self.subject.values if _is(kind, self.rules, "merges"))
+        return frozenset(value for kind, value in self.subject.values if is_kind(kind, self.rules, "merges"))
 
     @cached_property
     def _weak(self) -> frozenset[str]:
-        return frozenset(value for kind, value in self.subject.values if not _is(kind, self.rules, "merges"))
+        return frozenset(value for kind, value in self.subject.values if not is_kind(kind, self.rules, "merges"))
 
     @cached_property
     def _hashed(self) -> dict[str, frozenset[str]]:
-        kinds = {kind for kind, _ in self.subject.keys if _is(kind, self.rules, "personal")}
+        kinds = {kind for kind, _ in self.subject.keys if is_kind(kind, self.rules, "personal")}
         return {kind: frozenset(value for name, value in self.subject.keys if name == kind) for kind in kinds}
 
     @cached_property

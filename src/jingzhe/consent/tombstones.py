@@ -1,7 +1,7 @@
 """Tombstones: keyed hashes of the keys of erased people, by which a re-import, a live event or a replay is dropped.
 
-A call is an erased person's when a key of it that says who somebody is (login, phone, e-mail …) has a tombstone. A
-device or cookie, which strangers may share, counts only where it is all that a call carries.
+A call is an erased person's when its strongest key has a tombstone, or all of them have. A weaker key with one (a
+telephone number that a household shares) is taken out of the call, which is somebody else's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +19,9 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from jingzhe.collect.wire.call import Key
 from jingzhe.consent.addresses import salt_of
-from jingzhe.identity.keys import NORMALISERS, base_kind, hidden
+from jingzhe.identity.keys import NORMALISERS, base_kind, hidden, is_junk
 from jingzhe.identity.normalising import written_all
 from jingzhe.identity.rules import Rules, load_rules
 from jingzhe.store.state import State
@@ -28,11 +30,11 @@ from jingzhe.store.state.consent_tables import tombstone as table
 _AT_ONCE = 500
 LONG_ENOUGH = 6
 """Values of so many signs are looked for anywhere in a text; shorter ones (customer 7) only where an id stands."""
-_ID_FIELDS = (
+ID_FIELDS = (
     "userId", "user_id", "anonymousId", "anonymous_id", "previousId", "distinct_id", "original_id", "login_id", "id",
     "customer_id", "customerId", "member_id", "unionid", "openid",
 )  # fmt: skip
-_IDS = re.compile(rf'"(?:{"|".join(_ID_FIELDS)})"\s*:\s*"?([^",}}\s]+)')
+_IDS = re.compile(rf'"(?:{"|".join(ID_FIELDS)})"\s*:\s*"?([^",}}\s]+)')
 _COARSE = re.compile(r"""[^\s"'\\,;|{}\[\]()<>]+""")
 _FINE = re.compile(r"[=&?/:#]+")
 _PHONE = re.compile(r"\+?\d[\d \-().]{5,20}\d")
@@ -80,6 +82,18 @@ def mark_of(kind: str, stored: str, salt: bytes) -> str:
         salt: the project's.
     """
     return hidden(f"tombstone/{kind}", stored, salt)
+
+
+class Told(NamedTuple):
+    """What tombstones say of calls.
+
+    Args:
+        gone: which calls are of erased people.
+        carried: keys of erased people in calls of others, by place of the call.
+    """
+
+    gone: NDArray[np.bool_]
+    carried: dict[int, frozenset[Key]]
 
 
 @dataclass
@@ -141,28 +155,43 @@ class Tombstones:
             (one is not None and mark_of(kind, one, salt) in hashes for one in written), bool, len(written)
         )
 
-    def of_calls(self, calls: Sequence[Sequence[tuple[str, str]]]) -> NDArray[np.bool_]:
-        """Tells which calls, by their keys, are of erased people."""
-        gone = np.zeros(len(calls), bool)
+    def of_calls(self, calls: Sequence[Sequence[Key]]) -> Told:
+        """Tells which calls, by their keys, are of erased people, and which others carry keys of such."""
+        told = Told(np.zeros(len(calls), bool), {})
         if not self.look():
-            return gone
-        rules, known = self._known_rules, dict[tuple[str, str], bool]()
+            return told
+        known, ranks = dict[Key, bool](), dict[str, tuple[bool, int]]()
         for place, keys in enumerate(calls):
-            telling = [key for key in keys if _joins(key[0], rules)] or keys
-            for kind, value in telling:
-                found = known.get((kind, value))
+            marked = set()
+            for key in keys:
+                found = known.get(key)
                 if found is None:
-                    found = known[kind, value] = self.has(kind, value)
+                    found = known[key] = self.has(*key)
+                    ranks.setdefault(key.kind, _rank(key.kind, self._known_rules))
                 if found:
-                    gone[place] = True
-                    break
-        return gone
+                    marked.add(key)
+            if marked:
+                usable = [key for key in keys if key in marked or self._says_something(key)]
+                strongest = max(usable, key=lambda key: ranks[key.kind])
+                told.gone[place] = strongest in marked or marked.issuperset(usable)
+                if not told.gone[place]:
+                    told.carried[place] = frozenset(marked)
+        return told
+
+    def _says_something(self, key: Key) -> bool:
+        """Tells whether a key is none of the values that programs write where they have none."""
+        rules = self._known_rules
+        known = rules.kinds.get(base_kind(key.kind))
+        if known is None:
+            return True
+        written = NORMALISERS[known.normaliser](key.value, rules.region)
+        return written is not None and not is_junk(written, rules.never_everywhere[known.name])
 
     def in_text(self, body: str) -> bool:
         """Tells whether a text that could not be understood names an erased person; :meth:`look` goes before."""
         if not self._kinds:
             return False
-        plain = {kind for kind in self._kinds if not _personal(kind, self._known_rules)}
+        plain = {kind for kind in self._kinds if not is_kind(kind, self._known_rules, "personal")}
         personal = set(self._kinds) - plain
         for value in ids_in(body):
             if any(self.has(kind, value) for kind in self._kinds):
@@ -209,14 +238,15 @@ def stored_as(kind: str, value: str, rules: Rules, salt: bytes) -> str | None:
     return hidden(kind, written, salt) if known and known.personal else written
 
 
-def _joins(kind: str, rules: Rules) -> bool:
+def _rank(kind: str, rules: Rules) -> tuple[bool, int]:
     known = rules.kinds.get(base_kind(kind))
-    return known is None or known.merges
+    return (known.merges, known.strength) if known else (True, 0)
 
 
-def _personal(kind: str, rules: Rules) -> bool:
+def is_kind(kind: str, rules: Rules, what: str) -> bool:
+    """Tells whether keys of a kind are ``merges`` or ``personal``; those of a kind that the rules lack only merge."""
     known = rules.kinds.get(base_kind(kind))
-    return known is not None and known.personal
+    return bool(getattr(known, what)) if known else what == "merges"
 
 
 def put_up(connection: Connection, keys: Iterable[tuple[str, str]], salt: bytes, erasure_id: str, now: datetime) -> int:

@@ -7,6 +7,7 @@ extra (``pip install jingzhe[link]``).
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import logging
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.core.clock import Clock
@@ -137,12 +140,50 @@ def propose(
         IdentityError: the list was brought before with other keys.
     """
     pairs = match(records, columns, threshold=threshold)
-    lines = [f"{source}:{line}" for line in range(1, records.num_rows + 1)]
+    everything = np.arange(records.num_rows)
+    return keep(state, records, columns, pairs, everything, source=source, clock=clock, keys=keys)
+
+
+def keep(
+    state: State,
+    records: pa.Table,
+    columns: Mapping[str, str],
+    pairs: pa.Table,
+    places: NDArray[np.int64],
+    *,
+    source: str,
+    clock: Clock,
+    keys: Mapping[str, str] | None = None,
+) -> list[Proposal]:
+    """Keeps pairs as proposals, as :func:`propose` does.
+
+    Args:
+        state: the state store.
+        records: the whole list.
+        columns: what was compared.
+        pairs: what :func:`match` found among the records at ``places``.
+        places: rows of the list that count; the others are passed over, such as those of people who were erased.
+        source: name of the list.
+        clock: when.
+        keys: columns that hold keys.
+
+    Returns:
+        what was proposed and is not decided, the surest first.
+
+    Raises:
+        IdentityError: the list was brought before with other keys.
+    """
     now = clock.now()
-    micros = round(now.timestamp() * 1e6)
+    lines = [f"{source}:{line + 1}" for line in places.tolist()]
+    batch_id = f"link {source}"
+    if len(places) < records.num_rows:
+        # Brought again after somebody was erased, it is another list.
+        batch_id += f" of {hashlib.blake2b(places.tobytes(), digest_size=8).hexdigest()}"
+    records = records.take(pa.array(places))
     given = [KeyColumn(kind, pc.cast(records[name], pa.string()).to_pylist()) for name, kind in (keys or {}).items()]
-    seen = Observations((*given, KeyColumn(RECORD, lines)), _same(micros, len(lines)), lines)
-    people = resolve(state, seen, batch_id=f"link {source}", clock=clock, rule="same line").people.tolist()
+    micros = _same(round(now.timestamp() * 1e6), len(lines))
+    seen = Observations((*given, KeyColumn(RECORD, lines)), micros, lines)
+    people = resolve(state, seen, batch_id=batch_id, clock=clock, rule="same line").people.tolist()
     best: dict[tuple[int, int], tuple[float, int, int]] = {}
     for a, b, probability in zip(*(pairs[name].to_pylist() for name in pairs.column_names), strict=True):
         two = min(people[a], people[b]), max(people[a], people[b])

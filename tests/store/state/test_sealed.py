@@ -18,6 +18,7 @@ from jingzhe.store.state.access_tables import repeated_request
 from jingzhe.store.state.collect_tables import quarantined_event
 from jingzhe.store.state.consent_tables import consent_record, erasure
 from jingzhe.store.state.database import connect
+from jingzhe.store.state.identity_tables import identity_proposal
 from jingzhe.store.state.inbox import Group, Inbox
 from jingzhe.store.state.outgoing_tables import webhook, webhook_delivery
 from jingzhe.store.state.seal_losses import drop_closed
@@ -68,6 +69,10 @@ def fill(state: State, number: int = 1) -> None:
             "erasure_id": name, "person_id": 1, "stage": "marked", "asked_at": now, "actor": "", "why": "",
             "work": {"values": [MAIL]}, "done": {},
         }),
+        (identity_proposal, {
+            "person_a": number, "person_b": number + 1, "probability": 0.9, "evidence": {"email": [MAIL, None]},
+            "proposed_at": now, "status": "proposed",
+        }),
     ]  # fmt: skip
     with state.writing() as connection:
         for table, row in rows:
@@ -95,7 +100,7 @@ def columns() -> list[sa.Column[Any]]:
 
 def test_every_sealed_column_names_itself_and_holds_nothing_in_the_clear(sealed: State, state_url: str) -> None:
     fill(sealed)
-    assert len(columns()) == 9
+    assert len(columns()) == 10
     with sealed.reading() as connection:
         for column in columns():
             assert column.type.what == f"{column.table.name}.{column.name}"  # type: ignore[attr-defined]
@@ -103,7 +108,7 @@ def test_every_sealed_column_names_itself_and_holds_nothing_in_the_clear(sealed:
             assert MAIL in str(read.decode() if isinstance(read, bytes) else read), column
     held = stored(state_url)
     assert MAIL not in held
-    assert held.count(TEXT) == 6
+    assert held.count(TEXT) == 7
 
 
 def test_values_moved_to_another_column_do_not_open(sealed: State) -> None:
@@ -122,6 +127,7 @@ def test_rows_from_before_there_were_keys_are_read_as_they_are(state: State, fil
     with state.reading() as connection:
         assert connection.scalars(sa.select(quarantined_event.c.body)).all() == [MAIL.encode()] * 2
         assert connection.scalars(sa.select(erasure.c.work)).all() == [{"values": [MAIL]}] * 2
+        assert connection.scalars(sa.select(identity_proposal.c.evidence)).all() == [{"email": [MAIL, None]}] * 2
 
 
 def test_a_store_that_is_opened_without_keys_says_so(sealed: State, state_url: str, clock: FixedClock) -> None:
@@ -215,7 +221,7 @@ def test_lost_keys_are_given_up_and_the_project_goes_on(state: State, file: KeyF
         for column in columns():
             found = [str(one) for one in connection.scalars(sa.select(column)).all()]
             assert sum(MAIL in one for one in found) == 2, column
-            assert all(MAIL in one or one in {"", "None"} for one in found)
+            assert all(MAIL in one or one in {"", "None", "{}"} for one in found)
 
 
 @pytest.fixture

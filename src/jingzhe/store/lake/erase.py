@@ -107,6 +107,7 @@ def erase_rows(
     *,
     conditions: Mapping[str, str] | None = None,
     offered: Mapping[str, pa.Table] | None = None,
+    instead: Mapping[str, pa.Table] | None = None,
     also: Callable[[Connection, Deleted], object] | None = None,
     progress: Progress | None = None,
 ) -> Deleted:
@@ -118,6 +119,7 @@ def erase_rows(
         values: bound by name in the query and the conditions.
         conditions: what else is to go, by table.
         offered: tables that the conditions may read, by name.
+        instead: rows to write in place of some that go, by table; those are not counted as deleted.
         also: writes rows of the state store in the transaction that publishes, told what was deleted.
         progress: told about the stages.
 
@@ -146,7 +148,14 @@ def erase_rows(
             found = pa.array(people, pa.int64())
         writing.session.offer("given_people", pa.table({_PERSON: found}))
         writing.session.keep(Step("erased", f"SELECT DISTINCT {_PERSON} FROM given_people"))
-        return _delete(writing, chosen, bound, "erasure", heard=heard, also=also)
+        for name, rows in (instead or {}).items():
+            writing.session.offer(f"instead_of_{name}", rows)
+            columns = ", ".join(warehouse.catalogue[name].column_names)
+            writing.append(
+                warehouse.catalogue[name], one(f"instead_{name}", f"SELECT {columns} FROM instead_of_{name}")
+            )
+        kept = {name: rows.num_rows for name, rows in (instead or {}).items()}
+        return _delete(writing, chosen, bound, "erasure", heard=heard, also=also, kept=kept)
 
 
 def _known(warehouse: Warehouse, conditions: Mapping[str, str]) -> None:
@@ -163,6 +172,7 @@ def _delete(
     *,
     heard: Progress,
     also: Callable[[Connection, Deleted], object] | None = None,
+    kept: Mapping[str, int] | None = None,
 ) -> Deleted:
     rows: dict[str, int] = {}
     rewritten: dict[str, int] = {}
@@ -172,7 +182,7 @@ def _delete(
         writing.session.attach_stored(_STORED, table, list(files))
         holding = one("holding", f"SELECT stored_in, count(*) AS rows FROM {_STORED} WHERE {condition} GROUP BY ALL")
         found = writing.session.run(holding, values).to_pylist()
-        rows[name] = sum(row["rows"] for row in found)
+        rows[name] = sum(row["rows"] for row in found) - (kept or {}).get(name, 0)
         rewritten[name] = len(found)
         heard.stage(f"deleting from {name}", len(found), "files")
         for number, row in enumerate(found, start=1):

@@ -2,49 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
 
-from jingzhe.store.facts import QUARANTINE
+from jingzhe.store.facts import FILED, IDENTITIES, QUARANTINE
 from jingzhe.store.query import one
 from jingzhe.store.warehouse import Warehouse
 
+_FILED = frozenset(table.name for table in FILED)
 
-def rows_of(warehouse: Warehouse, people: Sequence[int]) -> dict[str, pa.Table]:
+
+def rows_of(warehouse: Warehouse, people: Sequence[int], *, tables: Collection[str] = ()) -> dict[str, pa.Table]:
     """Returns the rows of a person from every table that knows people, corrections and overlays applied.
+
+    Facts are looked for as they are filed: who stands for whom the caller knows better than the lake, which learns of a
+    merge, or of one undone, a moment later.
 
     Args:
         warehouse: the stores.
-        people: their number and those of everybody whom they took over.
+        people: their number, and behind it those of everybody whom they took over.
+        tables: names of the only tables to look at; none for all.
+
+    Returns:
+        the rows by table, facts under the first of the numbers; tables without any are left out.
+    """
+    wanted = {"wanted_people": pa.table({"person_id": pa.array(people, pa.int64())})}
+    names = [
+        table.name
+        for table in warehouse.catalogue
+        if "person_id" in table.column_names and (not tables or table.name in tables)
+    ]
+    condition = "person_id IN (SELECT person_id FROM wanted_people)"
+    found = filed_rows(warehouse, dict.fromkeys(names, condition), wanted)
+    return {name: _under(rows, people[0]) if name in _FILED else rows for name, rows in found.items()}
+
+
+def filed_rows(
+    warehouse: Warehouse, conditions: Mapping[str, str], offered: Mapping[str, pa.Table]
+) -> dict[str, pa.Table]:
+    """Returns the rows of some tables for which a condition holds, facts as they are filed.
+
+    Args:
+        warehouse: the stores.
+        conditions: by table.
+        offered: tables that the conditions may read, by name.
 
     Returns:
         the rows by table; tables without any are left out.
     """
+    latest = warehouse.state.latest()
     found: dict[str, pa.Table] = {}
-    with warehouse.reading() as session:
-        session.offer("wanted_people", pa.table({"person_id": pa.array(people, pa.int64())}))
-        for table in warehouse.catalogue:
-            if "person_id" in table.column_names:
-                sql = f"SELECT * FROM {table.name} WHERE person_id IN (SELECT person_id FROM wanted_people)"
-                rows = session.run(one(f"person_rows_{table.name}", sql))
-                if rows.num_rows:
-                    found[table.name] = rows
+    with warehouse.reading(latest.seq if latest else None) as session:
+        for name, table in offered.items():
+            session.offer(name, table)
+        for name, condition in conditions.items():
+            if latest is not None and name in _FILED:
+                warehouse.attach(session, warehouse.catalogue[name], latest.tables, joined=False)
+            rows = session.run(one(f"person_rows_{name}", f"SELECT * FROM {name} WHERE {condition}"))
+            if rows.num_rows:
+                found[name] = rows
     return found
 
 
-def known_as(warehouse: Warehouse, value: str, kind: str = "") -> list[int]:
-    """Returns who is known by a key that the table ``identities`` shows.
+def _under(rows: pa.Table, person_id: int) -> pa.Table:
+    place = rows.column_names.index("person_id")
+    return rows.set_column(place, rows.field(place), pa.repeat(pa.scalar(person_id, pa.int64()), rows.num_rows))
+
+
+def known_as(warehouse: Warehouse, value: str) -> list[tuple[str, str, int]]:
+    """Returns the keys of one value in the table ``identities``, with the people under whom they are filed.
 
     Args:
         warehouse: the stores.
         value: as the source writes it.
-        kind: of this kind only; empty for any.
     """
-    sql = "SELECT DISTINCT person_id FROM identities WHERE value = $value AND ($kind = '' OR kind = $kind)"
-    with warehouse.reading() as session:
-        rows = session.run(one("known_as", sql), {"value": value, "kind": kind})
-    return sorted(int(number) for number in rows["person_id"].to_pylist())
+    known = filed_rows(warehouse, {IDENTITIES.name: "value IN (SELECT value FROM asked)"},
+                       {"asked": pa.table({"value": pa.array([value], pa.string())})})  # fmt: skip
+    rows = known[IDENTITIES.name].to_pylist() if known else []
+    return [(row["kind"], row["value"], row["person_id"]) for row in rows]
 
 
 def refused_rows(warehouse: Warehouse) -> pa.Table:

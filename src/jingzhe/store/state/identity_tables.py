@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from jingzhe.store.state.sealed import SealedJson
 from jingzhe.store.state.tables import UtcDateTime, metadata
 
 # A table of SQLite is found quickest by its own number, which must be called INTEGER.
@@ -123,7 +124,7 @@ identity_proposal = sa.Table(
     sa.Column("person_a", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("person_b", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("probability", sa.Double, nullable=False),
-    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("evidence", SealedJson("identity_proposal.evidence"), nullable=False),
     sa.Column("proposed_at", UtcDateTime, nullable=False),
     sa.Column("status", sa.Text, nullable=False, index=True),
     sa.Column("decided_at", UtcDateTime),

@@ -50,7 +50,8 @@ def _drop(connection: Connection, table: sa.Table, column: sa.Column[Any], lost:
         if table.name in _WITH_ROW and not isinstance(column.type, SealedText):
             connection.execute(sa.delete(table).where(*which))
         else:
-            connection.execute(sa.update(table).where(*which).values({column: None if column.nullable else _EMPTY}))
+            empty: Any = {} if isinstance(column.type, SealedJson) else _EMPTY
+            connection.execute(sa.update(table).where(*which).values({column: None if column.nullable else empty}))
     return len(gone)
 
 

@@ -347,7 +347,7 @@ def _record(served: Served, caller: Caller, word: Word, action: str) -> WordShow
 
 def _check_there(served: Served, person_id: int) -> None:
     if not served.people.exists(person_id):
-        raise NoDataError("There is no such person", hint="Look them up: GET /api/v1/people?kind=…&value=…")
+        raise NoDataError("There is no such person", hint="Look them up: POST /api/v1/people/find")
 
 
 def _word(one: Word) -> WordShown:

@@ -17,7 +17,7 @@ from jingzhe.dormancy.columns import SCORES
 from jingzhe.measure.holdout import assignments_of
 from jingzhe.profile.columns import PEOPLE
 from jingzhe.server.api.declaring import Routes
-from jingzhe.server.api.models import PersonId, Shown, row_model
+from jingzhe.server.api.models import Given, PersonId, Shown, row_model
 from jingzhe.server.api.paging import Cursor, Limit, cursor_of, key_of
 from jingzhe.server.api.routes.consents import Standing, SuppressionShown, consents_of, suppressions_of
 from jingzhe.server.api.services import Served
@@ -34,10 +34,15 @@ _Event = row_model("EventFacts", EVENTS, as_text=("event_id",), leave=("person_i
 
 
 class Identity(Shown):
-    """A key by which a source knows the person."""
+    """A key that leads to the person."""
 
     kind: str
-    value: str
+    value: str | None = Field(default=None, description="null of personal kinds, such as email and phone")
+    hashed: bool = Field(
+        default=False, description="true: personal, so the value is kept as a keyed hash and not shown"
+    )
+    strength: int | None = Field(default=None, description="of the kind; the strongest key says whose an event is")
+    first_seen: datetime | None = Field(default=None, description="null where the identity graph has not met it yet")
 
 
 class AssignmentShown(Shown):
@@ -85,9 +90,20 @@ class Found(Shown):
     items: list[int] = Field(description="numbers of people")
 
 
+class KeyGiven(Given):
+    """A key to look somebody up by; in a body, because addresses stand in the logs of whoever passes them on."""
+
+    kind: str = Field(min_length=1, max_length=100, examples=["email"])
+    value: str = Field(min_length=1, max_length=500, examples=["li@example.com"])
+
+
 _PERSON = {
     "person_id": 17, "as_of": "2026-03-05", "publication": 7,
-    "identities": [{"kind": "customer", "value": "C00017"}],
+    "identities": [
+        {"kind": "customer", "value": "C00017", "hashed": False, "strength": 100,
+         "first_seen": "2025-11-02T10:00:00Z"},
+        {"kind": "email", "value": None, "hashed": True, "strength": 70, "first_seen": "2025-11-02T10:00:00Z"},
+    ],
     "profile": {
         "state": "dormant", "state_since": "2026-02-11", "purchases": 14, "monetary": 2210.5, "recency_days": 63,
         "rfm_class": "important_keep",
@@ -107,8 +123,14 @@ def find(
     kind: Annotated[str, Query(min_length=1, max_length=100, examples=["customer"])],
     value: Annotated[str, Query(min_length=1, max_length=500, examples=["C00017"])],
 ) -> Found:
-    """Says who is known by a key; an empty list where nobody is."""
+    """Says who is known by a key; an empty list where nobody is. For personal keys use ``POST /people/find``."""
     return Found(items=served.people.find(kind, value))
+
+
+@routes.add("POST", "/people/find", needs=PEOPLE_FIND, example={"items": [17]})
+def find_by(given: KeyGiven, served: Served) -> Found:
+    """Says who is known by a key of any kind, in any spelling; the key stands in no address, so in no log."""
+    return Found(items=served.people.find(given.kind, given.value))
 
 
 @routes.add("GET", "/people/{person_id}", needs=PEOPLE_READ, example=_PERSON, response_model=PersonShown)
@@ -126,7 +148,7 @@ def get_person(
     said = consents_of(served, person_id, end)
     return PersonShown(
         person_id=found.person_id, as_of=found.as_of, publication=found.publication,
-        identities=[Identity(kind=kind, value=value) for kind, value in found.identities],
+        identities=[Identity(hashed=one.value is None, **asdict(one)) for one in found.identities],
         profile=None if found.profile is None else Profile.model_validate(found.profile),
         scores=None if found.scores is None else Scores.model_validate(found.scores), consents=said.standing,
         suppressions=suppressions_of(served, person_id), personalisation=said.personalisation,
@@ -160,7 +182,7 @@ def timeline(
         before = _moment(micros), event_id
     rows = served.people.timeline(person_id, before=before, limit=limit + 1, activities=activity)
     if not rows and cursor is None and not served.people.exists(person_id):
-        raise NoDataError("There is no such person", hint="Look them up: GET /api/v1/people?kind=…&value=…")
+        raise NoDataError("There is no such person", hint="Look them up: POST /api/v1/people/find")
     following = None
     if len(rows) > limit:
         last = rows[limit - 1]

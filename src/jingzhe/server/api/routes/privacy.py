@@ -13,7 +13,8 @@ from pydantic import Field
 from jingzhe.access import audit
 from jingzhe.access.errors import RefusedValueError
 from jingzhe.access.permissions import ERASURES_READ, PEOPLE_ERASE, PEOPLE_EXPORT
-from jingzhe.app.privacy import Erasure, Erasures, certificate, certificate_text
+from jingzhe.app.certificates import certificate, certificate_text
+from jingzhe.app.privacy import Erasure, Erasures
 from jingzhe.app.privacy_jobs import export_path
 from jingzhe.core.errors import NoDataError
 from jingzhe.server.api.declaring import Routes
@@ -63,6 +64,7 @@ class Certificate(Shown):
     events_dropped: int
     lake_rows: dict[str, int] = Field(description="rows removed, by table")
     lake_files_rewritten: dict[str, int]
+    lake_rows_blotted: int = Field(default=0, description="events of others out of which their values were taken")
     lake_files_removed: dict[str, int]
     state_rows: dict[str, int]
     files_removed: list[str]
@@ -85,6 +87,7 @@ _CERTIFICATE: dict[str, Any] = {
     "asked_by": "account:acc_7hq2mkw4x9ab", "why": "request of 5 March 2026", "done_at": "2026-03-05T08:00:09Z",
     "keys": {"login": 1, "email": 1}, "people_merged": 1, "tombstones": 2, "suppressions_kept": 2,
     "events_dropped": 0, "lake_rows": {"events": 14, "items": 31}, "lake_files_rewritten": {"events": 1, "items": 1},
+    "lake_rows_blotted": 0,
     "lake_files_removed": {"events": 3}, "state_rows": {"identity_key": 2}, "files_removed": ["reports/report.html"],
     "state_file_rewritten": True, "stages": {"marked": "2026-03-05T08:00:00Z", "whole": "2026-03-05T08:00:09Z"},
 }  # fmt: skip
@@ -96,7 +99,7 @@ _CERTIFICATE: dict[str, Any] = {
 def start_export(person_id: PersonId, caller: Caller, served: Served) -> JobShown:
     """Starts a job that writes everything that is held of a person into one zip file (JSON and Parquet)."""
     if not served.people.exists(person_id):
-        raise NoDataError("There is no such person", hint="Look them up: GET /api/v1/people?kind=…&value=…")
+        raise NoDataError("There is no such person", hint="Look them up: POST /api/v1/people/find")
     name = uuid.uuid4().hex
     started = served.jobs.start("person_export", {"person_id": person_id, "name": name})
     with served.state.writing() as connection:
