@@ -140,7 +140,7 @@ def _work(home: Path | None) -> None:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    threading.Thread(target=_end_with_parent, args=(os.getppid(), ending), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(ending,), daemon=True).start()
     with opened(home) as workspace, open_inbox(workspace.settings) as inbox:
         workspace.progress = Silent()
         log = log_to_stderr()
@@ -153,8 +153,9 @@ def _work(home: Path | None) -> None:
             end_tracing()
 
 
-def _end_with_parent(parent: int, ending: threading.Event) -> None:
-    """Ends a worker whose collector was killed: nobody would end it otherwise."""
-    while os.environ.get(PARENT) == str(parent) and not ending.wait(1.0):
-        if os.getppid() != parent:
+def _end_with_parent(ending: threading.Event) -> None:
+    """Ends a worker whose server was killed, were it before it had begun: nobody would end it otherwise."""
+    server = os.environ.get(PARENT)
+    while server is not None and not ending.wait(1.0):
+        if str(os.getppid()) != server:
             ending.set()
