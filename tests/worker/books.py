@@ -15,7 +15,7 @@ from jingzhe.collect import refused_events
 from jingzhe.collect.counting import ACCEPTED, DUPLICATE, REFUSED, counted
 from jingzhe.collect.draining import Drain
 from jingzhe.collect.write_keys import list_sources
-from jingzhe.core.clock import SystemClock
+from jingzhe.core.clock import Clock, SystemClock
 from jingzhe.store.state import State
 from jingzhe.store.state.inbox import Inbox
 from tests.worker.sales import keys, mendable, number_in, patch, person, revenue, wrong
@@ -30,11 +30,11 @@ FROM event_details LEFT JOIN events USING (event_id)"""
 Row = dict[str, Any]
 
 
-def opened(home: Path, url: str) -> Workspace:
-    return open_workspace(home, state_url=url, memory_limit_mb=300, threads=1)
+def opened(home: Path, url: str, clock: Clock | None = None) -> Workspace:
+    return open_workspace(home, clock=clock, state_url=url, memory_limit_mb=300, threads=1)
 
 
-def balance(home: Path, url: str, clients: Clients, *, last: bool = False) -> None:
+def balance(home: Path, url: str, clients: Clients, *, last: bool = False, as_of: date | None = None) -> None:
     """Drains what waits, then makes sure that everything sent is where it belongs, once, and nothing else is there.
 
     Args:
@@ -43,10 +43,11 @@ def balance(home: Path, url: str, clients: Clients, *, last: bool = False) -> No
         clients: who sent.
         last: True to compute all profiles anew, and compare; False to replay what is quarantined: it is left in the
             inbox, for whoever drains next.
+        as_of: day of the profiles; None for today.
     """
     with clients.held(), opened(home, url) as workspace, open_inbox(workspace.settings) as inbox:
         drained(drain_of(workspace, inbox), inbox)
-        workspace.refresh()
+        workspace.refresh(as_of=as_of)
         found = workspace.sql(_FACTS).to_pylist()
         facts = {row["n"]: row for row in found}
         assert len(found) == len(facts) == len({row["event_id"] for row in found}), "something is there twice"
@@ -56,7 +57,7 @@ def balance(home: Path, url: str, clients: Clients, *, last: bool = False) -> No
         _counted(workspace, clients, found, refused)
         _profiles(workspace, found)
         if last:
-            _computed_anew(workspace)
+            _computed_anew(workspace, as_of)
         else:
             again(workspace, inbox, clients, refused)
 
@@ -153,10 +154,10 @@ def _profiles(workspace: Workspace, found: list[Row]) -> None:
     assert {row["person_id"]: (row["purchases"], row["spend"]) for row in rows} == expected
 
 
-def _computed_anew(workspace: Workspace) -> None:
+def _computed_anew(workspace: Workspace, as_of: date | None) -> None:
     everybody = "SELECT * FROM profiles ORDER BY person_id"
     before = workspace.sql(everybody).to_pylist()
-    assert workspace.refresh(full=True).full
+    assert workspace.refresh(full=True, as_of=as_of).full
     after = workspace.sql(everybody).to_pylist()
     assert len(before) == len(after)
     for one, other in zip(before, after, strict=True):

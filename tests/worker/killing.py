@@ -28,7 +28,7 @@ from tests.server.asking import Heard
 from tests.worker.books import SHOP, balance, opened
 from tests.worker.sending import Clients
 
-_QUICK = Cadence(drain_seconds=0.05, refresh_seconds=0.2, gather_seconds=0.5, compact_seconds=1.0, retry_seconds=0.05)
+QUICK = Cadence(drain_seconds=0.05, refresh_seconds=0.2, gather_seconds=0.5, compact_seconds=1.0, retry_seconds=0.05)
 
 
 def collect(home: Path, url: str, port: int) -> None:
@@ -39,7 +39,7 @@ def collect(home: Path, url: str, port: int) -> None:
 
 def work(home: Path, url: str) -> None:
     with opened(home, url) as workspace, open_inbox(workspace.settings) as inbox:
-        Worker(workspace, drain_of(workspace, inbox), Heard(), _QUICK).run()
+        Worker(workspace, drain_of(workspace, inbox), Heard(), QUICK).run()
 
 
 @contextmanager

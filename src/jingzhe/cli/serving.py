@@ -56,6 +56,7 @@ def serve(
 def drain(home: Home = None) -> None:
     """Bring what waits in the inbox into the lake, then stop."""
     from jingzhe.app.collecting import drain_of, open_inbox  # noqa: PLC0415 - loads the identity graph
+    from jingzhe.app.tidying import tidy  # noqa: PLC0415
 
     events = duplicates = quarantined = 0
     with opened(home) as workspace, open_inbox(workspace.settings) as inbox:
@@ -63,6 +64,7 @@ def drain(home: Home = None) -> None:
         while (done := work.run()).rows:
             events, duplicates = events + done.calls, duplicates + done.duplicates
             quarantined += done.quarantined
+        tidy(workspace)
     OUT.print(f"{events:,} events drained, {duplicates:,} known before, {quarantined:,} in quarantine.")
 
 

@@ -57,13 +57,9 @@ class Quarantined:
 
 
 def quarantine(connection: Connection, refused: Sequence[Refused], now: datetime) -> None:
-    """Adds events within a transaction that writes; one that stands there already is passed over.
-
-    What has stood there for :data:`KEPT_DAYS` goes.
-    """
+    """Adds events within a transaction that writes; one that stands there already is passed over."""
     if not refused:
         return
-    forget_old(connection, now)
     rows = {one.number: _row(one) for one in refused}
     numbers, reasons = list(rows), Counter[str]()
     for start in range(0, len(numbers), _AT_ONCE):
@@ -78,7 +74,12 @@ def quarantine(connection: Connection, refused: Sequence[Refused], now: datetime
 
 
 def forget_old(connection: Connection, now: datetime) -> int:
-    """Deletes what has stood in quarantine for :data:`KEPT_DAYS`; returns how many events."""
+    """Deletes what has stood in quarantine for :data:`KEPT_DAYS`; returns how many events.
+
+    Args:
+        connection: within a transaction that writes.
+        now: the moment, by a clock that can be trusted: what is deleted is gone.
+    """
     oldest = int((now - timedelta(days=KEPT_DAYS) - _EPOCH).total_seconds() * 1e6)
     return int(connection.execute(sa.delete(table).where(table.c.received_us < oldest)).rowcount)
 
