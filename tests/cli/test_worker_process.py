@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jingzhe.cli import worker_process
-from jingzhe.cli.worker_process import WorkerProcess
+from jingzhe.cli.worker_process import PARENT, WorkerProcess
 from tests.server.asking import Heard
 
 _DIES = "import sys; sys.exit(3)"
@@ -59,3 +61,11 @@ def test_a_worker_that_was_never_started_ends_at_once() -> None:
     worker.end()
     worker.start()
     assert worker._process is None
+
+
+@pytest.mark.slow
+def test_a_worker_whose_server_was_killed_before_it_had_begun_ends(tmp_path: Path) -> None:
+    # Whoever started it is not its parent any more when it looks for the first time.
+    gone = {**os.environ, PARENT: str(os.getppid())}
+    command = [sys.executable, "-m", "jingzhe.cli.main", "serve", "--role", "worker", "--home", str(tmp_path)]
+    assert subprocess.run(command, env=gone, timeout=60, check=False).returncode == 0

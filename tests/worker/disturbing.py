@@ -10,12 +10,10 @@ import tempfile
 import threading
 import time
 import urllib.request
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,12 +21,10 @@ from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import SystemClock
 from jingzhe.store.state import State
 from tests.postgres import lasting_server
-from tests.worker.killing import Clients, balance, free_port, opened
-
-with warnings.catch_warnings():
-    # What the package is warned of while it is loaded is its makers' business.
-    warnings.simplefilter("ignore")
-    from segment.analytics.client import Client as Segment
+from tests.worker import sdks
+from tests.worker.books import SHOP, arrived, balance, opened
+from tests.worker.killing import free_port
+from tests.worker.sending import Clients
 
 _PATIENCE_SECONDS = 300
 
@@ -57,11 +53,6 @@ class Served:
     clients: Clients
     process: subprocess.Popen[bytes]
 
-    def more(self, count: int, what: str) -> None:
-        """Waits until so many more events are acknowledged."""
-        goal = len(self.clients.acknowledged) + count
-        until(lambda: len(self.clients.acknowledged) >= goal, what)
-
     def refused(self, count: int, what: str) -> None:
         """Waits until so many more requests were sent away."""
         goal = self.clients.answers[503] + count
@@ -69,19 +60,15 @@ class Served:
 
     def caught_up(self) -> None:
         """Waits until the worker, by itself, has brought everything acknowledged into the lake."""
+        goal = set(self.clients.acknowledged)
         with opened(self.home, self.url) as workspace:
-            goal = len(self.clients.acknowledged)
-
-            def there() -> bool:
-                return int(workspace.sql("SELECT count(*) AS n FROM event_details")["n"][0].as_py()) >= goal
-
-            until(there, "everything acknowledged is in the lake")
+            until(lambda: goal <= arrived(workspace), "everything acknowledged is in the lake or in quarantine")
         assert self.process.poll() is None, "the server has ended"
 
 
 @contextmanager
 def served(home: Path, url: str = "", **settings: str) -> Iterator[Served]:
-    """Serves a new project by the real command, with four clients and an unmodified SDK sending; balances the books.
+    """Serves a new project by the real command, with clients and an unmodified SDK sending; balances the books.
 
     Args:
         home: folder of the project.
@@ -94,7 +81,7 @@ def served(home: Path, url: str = "", **settings: str) -> Iterator[Served]:
         for name, value in chosen.items():
             patch.setenv(name, value)
         with State.open(url or f"sqlite:///{home / 'state.db'}", clock=SystemClock()) as state:
-            key = add_source(state, "shop", clock=SystemClock())
+            key, sdk_key = (add_source(state, name, clock=SystemClock()) for name in (SHOP, "segment"))
         clients = Clients(free_port(), key)
         command = [sys.executable, "-m", "jingzhe.cli.main", "serve", "--home", str(home), "--port", str(clients.port)]
         with (
@@ -103,9 +90,9 @@ def served(home: Path, url: str = "", **settings: str) -> Iterator[Served]:
         ):
             try:
                 until(lambda: _answers(clients.port), "the server answers")
-                with clients.sending(), _sdk(clients):
+                with clients.sending(), sdks.segment(clients, sdk_key):
                     project = Served(home, url, clients, process)
-                    project.more(20, "the first events are acknowledged")
+                    project.clients.more(20, "the first events are acknowledged")
                     yield project
                 project.caught_up()
             finally:
@@ -120,7 +107,7 @@ def served(home: Path, url: str = "", **settings: str) -> Iterator[Served]:
         assert process.returncode == 0, said
         assert set(clients.answers) <= {200, 503}, clients.answers
         assert clients.unpaced == 0, "a client was sent away without being told for how long"
-        balance(home, url, clients)
+        balance(home, url, clients, last=True)
 
 
 def _environment() -> dict[str, str]:
@@ -133,37 +120,6 @@ def _answers(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-@contextmanager
-def _sdk(clients: Clients) -> Iterator[None]:
-    """Segment's Python SDK, sending until the end; what it does not report as failed counts as acknowledged."""
-    failed: set[int] = set()
-    tracked: set[int] = set()
-
-    def hear(_error: Any, batch: Any) -> None:
-        failed.update(one["properties"]["n"] for one in batch)
-
-    sdk = Segment(clients.write_key, host=f"http://127.0.0.1:{clients.port}", on_error=hear, upload_interval=0.2)
-    stop = threading.Event()
-
-    def track() -> None:
-        while not stop.wait(0.1):
-            number = clients.take()
-            assert sdk.track(f"sdk{number % 9}", "Order Completed", {"n": number, "revenue": 1})[0]
-            tracked.add(number)
-
-    thread = threading.Thread(target=track)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        sdk.flush()
-        sdk.shutdown()
-    assert tracked, "the SDK sent nothing"
-    clients.hear(tracked - failed)
 
 
 def fill_inbox_disk(disk: Path, elsewhere: Path, *, free_mb: int, times: int) -> None:
@@ -180,7 +136,7 @@ def fill_inbox_disk(disk: Path, elsewhere: Path, *, free_mb: int, times: int) ->
         for _ in range(times):
             with filled(disk, leave_bytes=free_mb * 10**6 * 9 // 10):
                 project.refused(10, "the collector says 503")
-            project.more(50, "events are taken again when there is room")
+            project.clients.more(50, "events are taken again when there is room")
 
 
 def fill_lake_disk(disk: Path, elsewhere: Path, *, times: int) -> None:
@@ -189,7 +145,7 @@ def fill_lake_disk(disk: Path, elsewhere: Path, *, times: int) -> None:
         for _ in range(times):
             refused = project.clients.answers[503]
             with filled(disk, leave_bytes=0):
-                project.more(200, "events are taken while the lake is full")
+                project.clients.more(200, "events are taken while the lake is full")
                 time.sleep(2)
             assert project.clients.answers[503] == refused
             project.caught_up()
@@ -251,5 +207,5 @@ def stop_postgres(home: Path, *, times: int, sudden: bool) -> None:
             server.stop(sudden=sudden)
             time.sleep(0.7)
             server.start()
-            project.more(50, "events are taken again when the server is back")
+            project.clients.more(50, "events are taken again when the server is back")
             project.caught_up()

@@ -18,6 +18,7 @@ from jingzhe.access.sessions import Sessions
 from jingzhe.app.collecting import drain_of, open_inbox
 from jingzhe.app.workspace import Workspace, open_workspace
 from jingzhe.collect.received import Received, packed
+from jingzhe.collect.refused_events import count_quarantined
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import BusyError
@@ -35,6 +36,17 @@ class Project:
     worker: Worker
     heard: Heard
     moment: list[float]
+
+    @property
+    def clock(self) -> FixedClock:
+        clock = self.workspace.warehouse.clock
+        assert isinstance(clock, FixedClock)
+        return clock
+
+    def pass_hours(self, hours: float) -> None:
+        """Lets time pass for both clocks."""
+        self.clock.moment += timedelta(hours=hours)
+        self.moment[0] += hours * 3600
 
     def put(self, *events: dict[str, object]) -> None:
         body = json.dumps({"batch": events}).encode()
@@ -151,8 +163,7 @@ def test_a_failure_is_told_and_tried_again(
 
 
 def test_what_has_ended_by_itself_is_removed(project: Project) -> None:
-    clock, state = project.workspace.warehouse.clock, project.workspace.warehouse.state
-    assert isinstance(clock, FixedClock)
+    clock, state = project.clock, project.workspace.warehouse.state
     accounts = Accounts(state, clock)
     _, link = accounts.invite(MACHINE, "a@example.com", name="A", role="owner")
     accounts.set_password(link.token, "nine bridges over plum rain")
@@ -163,10 +174,31 @@ def test_what_has_ended_by_itself_is_removed(project: Project) -> None:
     project.put(track(""))
     project.worker.round()
     assert [event for event, _ in project.heard.lines] == ["drained"]
-    clock.moment = NOON + timedelta(days=91)
-    project.worker.round()
-    assert "tidied" not in [event for event, _ in project.heard.lines]
-    project.moment[0] = 3600.0
+    project.pass_hours(91 * 24)
     project.worker.round()
     (told,) = [values for event, values in project.heard.lines if event == "tidied"]
     assert told == {"sessions": 1, "answers": 1, "refused_events": 1}
+
+
+def test_a_clock_that_is_set_by_years_for_a_while_removes_nothing(project: Project) -> None:
+    project.put(track(""))
+    project.worker.round()
+    for hours in (2, 0.5):
+        project.pass_hours(hours)
+        project.worker.round()
+    for wrong in (timedelta(days=400), timedelta(days=-400)):
+        project.clock.moment += wrong
+        project.put(track("", messageId=str(wrong)))
+        project.worker.round()
+        project.pass_hours(0.9)
+        project.worker.round()
+        project.clock.moment -= wrong
+        project.worker.round()
+    assert "tidied" not in [event for event, _ in project.heard.lines]
+    assert count_quarantined(project.workspace.warehouse.state) == {"missing-event": 3}
+    # Who leaves it so has said what time it is.
+    project.clock.moment += timedelta(days=400)
+    project.worker.round()
+    project.pass_hours(1)
+    project.worker.round()
+    assert count_quarantined(project.workspace.warehouse.state) == {}

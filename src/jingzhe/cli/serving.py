@@ -59,6 +59,7 @@ def serve(
 def drain(home: Home = None) -> None:
     """Bring what waits in the inbox into the lake, then stop."""
     from jingzhe.app.collecting import drain_of, open_inbox  # noqa: PLC0415 - loads the identity graph
+    from jingzhe.app.tidying import tidy  # noqa: PLC0415
 
     events = duplicates = quarantined = 0
     with opened(home) as workspace, open_inbox(workspace.settings) as inbox:
@@ -66,6 +67,7 @@ def drain(home: Home = None) -> None:
         while (done := work.run()).rows:
             events, duplicates = events + done.calls, duplicates + done.duplicates
             quarantined += done.quarantined
+        tidy(workspace)
     OUT.print(f"{events:,} events drained, {duplicates:,} known before, {quarantined:,} in quarantine.")
 
 
@@ -143,7 +145,7 @@ def _work(home: Path | None) -> None:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    threading.Thread(target=_end_with_parent, args=(os.getppid(), ending), daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(ending,), daemon=True).start()
     with opened(home) as workspace, open_inbox(workspace.settings) as inbox:
         workspace.progress = Silent()
         log = log_to_stderr()
@@ -156,8 +158,9 @@ def _work(home: Path | None) -> None:
             end_tracing()
 
 
-def _end_with_parent(parent: int, ending: threading.Event) -> None:
-    """Ends a worker whose collector was killed: nobody would end it otherwise."""
-    while os.environ.get(PARENT) == str(parent) and not ending.wait(1.0):
-        if os.getppid() != parent:
+def _end_with_parent(ending: threading.Event) -> None:
+    """Ends a worker whose server was killed, were it before it had begun: nobody would end it otherwise."""
+    server = os.environ.get(PARENT)
+    while server is not None and not ending.wait(1.0):
+        if str(os.getppid()) != server:
             ending.set()

@@ -76,7 +76,12 @@ def quarantine(connection: Connection, refused: Sequence[Refused], now: datetime
 
 
 def forget_old(connection: Connection, now: datetime) -> int:
-    """Deletes what has stood in quarantine for :data:`KEPT_DAYS`; returns how many events."""
+    """Deletes what has stood in quarantine for :data:`KEPT_DAYS`; returns how many events.
+
+    Args:
+        connection: within a transaction that writes.
+        now: the moment, by a clock that can be trusted: what is deleted is gone.
+    """
     oldest = int((now - timedelta(days=KEPT_DAYS) - _EPOCH).total_seconds() * 1e6)
     return int(connection.execute(sa.delete(table).where(table.c.received_us < oldest)).rowcount)
 

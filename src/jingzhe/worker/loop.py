@@ -19,6 +19,7 @@ from jingzhe.core import failures
 from jingzhe.core.errors import JingzheError, NoDataError
 from jingzhe.core.log import Log
 from jingzhe.core.tracing import span
+from jingzhe.worker.evenness import Evenness
 from jingzhe.worker.keeping import Keeper
 
 _BESIDE_SECONDS = 20.0
@@ -42,7 +43,8 @@ class Cadence:
         refresh_seconds: profiles are refreshed at most this often; a refresh that takes long makes it seldomer.
         gather_seconds: small files are looked for at most this often.
         compact_seconds: the lake is compacted and vacuumed this often; 0 for never.
-        tidy_seconds: what has ended by itself (sessions, kept answers) is removed this often.
+        tidy_seconds: what has ended by itself (sessions, kept answers, old refused events) is removed this often, once
+            the clock has gone evenly for as long.
         retry_seconds: pause after a failure.
     """
 
@@ -77,6 +79,7 @@ class Worker:
     ending: threading.Event = field(default_factory=threading.Event)
     beside: Sequence[Callable[[threading.Event], object]] = ()
     keeper: Keeper = field(init=False)
+    _clock: Evenness = field(init=False)
     _due: dict[str, float] = field(default_factory=dict)
     _changed: bool = True
     _behind: bool = False
@@ -84,6 +87,7 @@ class Worker:
     def __post_init__(self) -> None:
         begun, cadence = self.seconds(), self.cadence
         self._due = {"refresh": begun, "tidy": begun, "moved": begun}
+        self._clock = Evenness(self.workspace.warehouse.clock, self.seconds)
         self.keeper = Keeper(
             self.workspace, self.log, cadence.gather_seconds, cadence.compact_seconds, cadence.retry_seconds,
             lambda: self._behind, self.seconds,
@@ -149,7 +153,8 @@ class Worker:
             self._due["moved"] = self.seconds() + self.cadence.refresh_seconds
         if self._changed and self._is_due("refresh"):
             self._refresh(_BEHIND if behind else _KEEPING_UP)
-        if not behind and self._is_due("tidy"):
+        even = self._clock.even_seconds() >= self.cadence.tidy_seconds
+        if even and not behind and self._is_due("tidy"):
             self._tidy()
         return done
 

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import postgres_server, postgres_url
+from tests.worker.jumping import jump
+
+__all__ = ["postgres_server", "postgres_url"]
+
+pytestmark = pytest.mark.slow
+
+
+def test_on_sqlite(tmp_path: Path) -> None:
+    jump(tmp_path / "home", "", times=3)
+
+
+def test_on_postgres(tmp_path: Path, postgres_url: str) -> None:
+    jump(tmp_path / "home", postgres_url, times=3)
