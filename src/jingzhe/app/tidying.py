@@ -38,19 +38,19 @@ class Tidied:
 
 
 def tidy(workspace: Workspace) -> Tidied:
-    """Removes what has ended; nothing that still holds is touched.
+    """Removes what has ended; nothing that still holds is touched, and nothing at all before the clock is steady.
 
     Raises:
         BusyError: another transaction held the state store for too long.
         StateError: it cannot be reached.
     """
     state, clock = workspace.warehouse.state, workspace.warehouse.clock
+    if not _clock_is_steady(state, clock.now()):
+        return Tidied(0, 0, 0)
     sessions = Sessions(state, clock).clean()
     answers = Repeats(state, clock).clean()
-    refused = 0
-    if _clock_is_steady(state, clock.now()):
-        with state.writing() as connection:
-            refused = refused_events.forget_old(connection, clock.now())
+    with state.writing() as connection:
+        refused = refused_events.forget_old(connection, clock.now())
     return Tidied(sessions, answers, refused)
 
 

@@ -19,7 +19,6 @@ from jingzhe.core import failures
 from jingzhe.core.errors import JingzheError, NoDataError
 from jingzhe.core.log import Log
 from jingzhe.core.tracing import span
-from jingzhe.worker.evenness import Evenness
 from jingzhe.worker.keeping import Keeper
 
 _BESIDE_SECONDS = 20.0
@@ -43,8 +42,8 @@ class Cadence:
         refresh_seconds: profiles are refreshed at most this often; a refresh that takes long makes it seldomer.
         gather_seconds: small files are looked for at most this often.
         compact_seconds: the lake is compacted and vacuumed this often; 0 for never.
-        tidy_seconds: what has ended by itself (sessions, kept answers, old refused events) is removed this often, once
-            the clock has gone evenly for as long.
+        tidy_seconds: what has ended by itself (sessions, kept answers, old refused events) is removed this often,
+            while the clock has not jumped for a day.
         retry_seconds: pause after a failure.
     """
 
@@ -79,7 +78,6 @@ class Worker:
     ending: threading.Event = field(default_factory=threading.Event)
     beside: Sequence[Callable[[threading.Event], object]] = ()
     keeper: Keeper = field(init=False)
-    _clock: Evenness = field(init=False)
     _due: dict[str, float] = field(default_factory=dict)
     _changed: bool = True
     _behind: bool = False
@@ -87,7 +85,6 @@ class Worker:
     def __post_init__(self) -> None:
         begun, cadence = self.seconds(), self.cadence
         self._due = {"refresh": begun, "tidy": begun, "moved": begun}
-        self._clock = Evenness(self.workspace.warehouse.clock, self.seconds)
         self.keeper = Keeper(
             self.workspace, self.log, cadence.gather_seconds, cadence.compact_seconds, cadence.retry_seconds,
             lambda: self._behind, self.seconds,
@@ -153,8 +150,7 @@ class Worker:
             self._due["moved"] = self.seconds() + self.cadence.refresh_seconds
         if self._changed and self._is_due("refresh"):
             self._refresh(_BEHIND if behind else _KEEPING_UP)
-        even = self._clock.even_seconds() >= self.cadence.tidy_seconds
-        if even and not behind and self._is_due("tidy"):
+        if not behind and self._is_due("tidy"):
             self._tidy()
         return done
 
