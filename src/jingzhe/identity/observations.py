@@ -181,6 +181,11 @@ class Coder:
         values = written.filter(pa.array(usable))
         if kind.personal:
             values = pa.array([hidden(name, value, self._salt) for value in values.to_pylist()], pa.string())
+            never = self._rules.never_hashed.get(kind.name)
+            if never:
+                kept = ~pc.is_in(values, pa.array(sorted(never), pa.string())).to_numpy(zero_copy_only=False)
+                usable[usable] = kept
+                values = values.filter(pa.array(kept))
         return values, usable
 
 
