@@ -83,6 +83,17 @@ def test_people_are_merged_and_kept_apart_by_hand(home: Path) -> None:
     assert actions(home)[:2] == ["identity.allowed-again", "identity.keys-kept-apart"]
 
 
+def test_a_shops_own_number_is_split_off(home: Path) -> None:
+    tell(home, "more", f"login=B phone={PHONE}", "till_card=t", f"till_card=t phone={PHONE}")
+    assert "没有被过多人共用" in run(home, "identity", "shared")
+    run(home, "identity", "rules", "never-merge", "phone", PHONE, "--split", "--why", "the shop's own")
+    assert "phone #" in run(home, "identity", "shared")
+    with pytest.raises(JingzheError, match="no such key"):
+        run(home, "identity", "shared", "--split", "7", "--why", "x")
+    assert tell(home, "later", "till_card=t", "member=m") == [4, 1]
+    assert actions(home)[:2] == ["identity.split", "identity.rules-changed"]
+
+
 def test_rules_are_shown_set_and_restored(home: Path, tmp_path: Path) -> None:
     assert "as shipped" in run(home, "identity", "rules")
     assert "第 1 版" in run(home, "identity", "rules", "never-merge", "phone", "02012345678", "--why", "the shop's own")

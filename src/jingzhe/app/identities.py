@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from jingzhe.access import audit
 from jingzhe.access.actor import Actor
 from jingzhe.app.workspace import Workspace
-from jingzhe.identity import apart, linking, listing, merges, ruling
+from jingzhe.identity import apart, linking, listing, merges, ruling, shared
 from jingzhe.identity.deciding import Also, By, Decision
 from jingzhe.identity.keys import Key
 from jingzhe.identity.merges import Undone
@@ -24,6 +24,7 @@ from jingzhe.identity.ruling import Kept
 ACTIONS: Mapping[str, str] = {
     "undo": "identity.undone",
     "merge": "identity.merged",
+    "split": "identity.split",
     "keep apart": "identity.kept-apart",
     "allow again": "identity.allowed-again",
     "keep keys apart": "identity.keys-kept-apart",
@@ -85,6 +86,10 @@ class Identities:
         decided = _by(by, why, who)
         linking.reject(self._state, person_a, person_b, decided, clock=self._clock, also=telling(by))
 
+    def split(self, by: Actor, number: int, why: str, *, who: str = "") -> tuple[int, ...]:
+        """Splits who hangs on a key that is nobody's; see :func:`jingzhe.identity.shared.split_shared`."""
+        return shared.split_shared(self._state, number, _by(by, why, who), clock=self._clock, also=telling(by))
+
     # ---- rules
 
     def change_rules(self, by: Actor, given: Mapping[str, Any], why: str, *, based_on: int | None = None) -> Kept:
@@ -95,9 +100,12 @@ class Identities:
         """Makes an earlier version hold again; see :func:`jingzhe.identity.ruling.restore_rules`."""
         return ruling.restore_rules(self._state, version, also=self._ruled(by, {"why": why, "restored": version}))
 
-    def never_join(self, by: Actor, kind: str, value: str, why: str) -> Kept:
+    def never_join(self, by: Actor, kind: str, value: str, why: str, *, split: bool = False) -> Kept:
         """Lets a value join nobody; see :func:`jingzhe.identity.ruling.never_join`."""
-        return ruling.never_join(self._state, kind, value, also=self._ruled(by, {"why": why, "never_of": kind}))
+        return ruling.never_join(
+            self._state, kind, value, split=_by(by, why, "") if split else None, telling=telling(by),
+            also=self._ruled(by, {"why": why, "never_of": kind}),
+        )  # fmt: skip
 
     @property
     def _state(self) -> Any:

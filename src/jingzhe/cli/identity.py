@@ -39,7 +39,7 @@ _CALLED: Mapping[str, str] = {
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (merges, explain, undo, merge, apart):
+    for command in (merges, explain, undo, merge, apart, shared):
         _identity.command()(command)
     _rules.callback(invoke_without_command=True)(rules)
     _rules.command("show")(show_rules)
@@ -165,6 +165,34 @@ def apart(
     _line("They may become one again. 可再次合并。" if lift else "They are kept apart. 已分开保留。")
 
 
+def shared(
+    split: Annotated[int | None, typer.Option(min=0, help="Split who still hangs on the key of this number.")] = None,
+    why: Annotated[str, typer.Option("--why", help="The reason; kept for the audit.")] = "",
+    home: Home = None,
+    who: Who = "",
+) -> None:
+    """List joining keys that were seen with too many and join nobody; split who still hangs on one."""
+    from jingzhe.app.identities import Identities  # noqa: PLC0415 - loads the identity graph
+    from jingzhe.identity.shared import list_shared  # noqa: PLC0415
+
+    with opened(home) as workspace:
+        if split is not None:
+            people = Identities(workspace).split(MACHINE, split, why, who=who)
+            _line(f"They are these people now 现为: {', '.join(str(person) for person in people)}.")
+            return
+        workspace.progress.stage("Looking for keys of nobody", unit="keys")
+        found, after = list_shared(workspace.warehouse.state, limit=500)
+        while after is not None:
+            some, after = list_shared(workspace.warehouse.state, after=after, limit=500)
+            found += some
+            workspace.progress.advance(len(found))
+    if not found:
+        _line("No joining key is nobody's. 没有被过多人共用的标识。")
+    for one in found:
+        hang = "" if one.hang < 2 else f"  {one.hang} people hang on it 仍连着 {one.hang} 人: --split {one.key.number}"
+        _line(f"{_key(one.key)}  since 自 {one.since:%Y-%m-%d}  with 共现 {one.partners}{hang}")
+
+
 def rules(context: typer.Context, home: Home = None) -> None:
     """Show the rules; set, restore and never-merge change them."""
     if context.invoked_subcommand is None:
@@ -234,12 +262,13 @@ def never_merge(
     value: Annotated[str, typer.Argument(help="As sources write it; of personal kinds only a hash is kept.")],
     why: Why,
     home: Home = None,
+    split: Annotated[bool, typer.Option("--split", help="Take back what it has joined too; that stays so.")] = False,
 ) -> None:
     """Let a value join nobody from then on, such as the shop's own telephone number."""
     from jingzhe.app.identities import Identities  # noqa: PLC0415 - loads the identity graph
 
     with opened(home) as workspace:
-        kept = Identities(workspace).never_join(MACHINE, kind, value, why)
+        kept = Identities(workspace).never_join(MACHINE, kind, value, why, split=split)
     _ruled(kept)
 
 

@@ -20,7 +20,8 @@ from jingzhe.identity import queries
 from jingzhe.identity.deciding import Also, By, Decision
 from jingzhe.identity.evidence import EVIDENCE, Edge, as_edges
 from jingzhe.identity.keyring import KeyRow
-from jingzhe.identity.merges import Undone, blocked_of, undo_within
+from jingzhe.identity.merges import Undone, undo_within
+from jingzhe.identity.parting import blocked_of
 from jingzhe.identity.people import Join, Member, current, joins_of, keys_numbered, member, moment
 from jingzhe.identity.resolving import take_turn
 from jingzhe.identity.rules import Rules, load_rules

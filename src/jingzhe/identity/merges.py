@@ -21,7 +21,7 @@ from jingzhe.identity.deciding import Also, By, Decision, decide, decisions
 from jingzhe.identity.evidence import Edge, put_edge, remove_edge
 from jingzhe.identity.keyring import KeyRow
 from jingzhe.identity.keys import Key
-from jingzhe.identity.parting import delete_rows, write_parts
+from jingzhe.identity.parting import blocked_of, delete_rows, folded_of, write_parts
 from jingzhe.identity.people import Member, NobodyError, current, find_key, keys_numbered, member
 from jingzhe.identity.resolving import next_change, take_turn
 from jingzhe.identity.rules import Rules, load_rules
@@ -29,7 +29,6 @@ from jingzhe.identity.splitting import Part, parts_without
 from jingzhe.identity.writing import Change, move_people, touch
 from jingzhe.store.state import State, bulk
 from jingzhe.store.state import identity_tables as tables
-from jingzhe.store.state.graph_notes import folded_before
 
 __all__ = ["By", "Decision", "Undone", "allow_again", "decisions", "keep_apart", "merge", "undo"]
 
@@ -97,7 +96,7 @@ def undo_within(
     apart = {frozenset((a.key_id, b.key_id)) for a, b in rows}
     parts = parts_without(found, apart | blocked_of(connection, found), lambda kind: rules.kind(kind).merges)
     _check_apart(parts, rows)
-    folded = _folded(connection, found, parts)
+    folded = folded_of(connection, found, parts)
     change = next_change(connection)
     for a, b in rows:
         block(connection, a.key_id, b.key_id)
@@ -109,29 +108,12 @@ def undo_within(
     return Undone(change, tuple(people), folded)
 
 
-def blocked_of(connection: Connection, found: Member) -> set[frozenset[int]]:
-    """Returns the pairs of a person's keys that may not join."""
-    rows = bulk.select(connection, queries.BLOCKED, list(found.keys))
-    return {frozenset(row) for row in rows if row[1] in found.keys}
-
-
-def _folded(connection: Connection, found: Member, parts: list[Part]) -> tuple[int, ...]:
-    """Returns the people who go, but whose facts compaction has filed under the one who stays."""
-    before = folded_before(connection)
-    if before is None:
-        return ()
-    going = sorted(person for part in parts if found.person_id not in part.people for person in part.people)
-    moved = bulk.select(connection, queries.OVERRIDES_OF, going)
-    micros = round(before.timestamp() * 1e6)
-    return tuple(old for old, _, moved_us in moved if moved_us < micros)
-
-
 def _check_apart(parts: list[Part], rows: list[tuple[KeyRow, KeyRow]]) -> None:
     part_of = {key: number for number, part in enumerate(parts) for key in part.keys}
     for a, b in rows:
         # A key stands with itself where an import had given its owner a second number (adopting): no key goes then.
         # A device that brought somebody's history may follow another person by now.
-        together = len(parts) == 1 if a.key_id == b.key_id else part_of[a.key_id] == part_of.get(b.key_id)
+        together = len(parts) == 1 if a.key_id == b.key_id else part_of.get(a.key_id) == part_of.get(b.key_id)
         if together:
             raise IdentityError(
                 f"{a.kind} and {b.kind} are held together by other evidence as well",

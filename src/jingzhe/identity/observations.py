@@ -18,7 +18,7 @@ from jingzhe.identity.keys import Key, hidden
 from jingzhe.identity.normalising import junk_of, written_all
 from jingzhe.identity.numbering import numbered
 from jingzhe.identity.rules import Rules
-from jingzhe.store.state.ordering import numbered_places
+from jingzhe.store.state.ordering import distinct, numbered_places
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,14 @@ class Coded:
     matrix: NDArray[np.int64]
     junk: int = 0
     unusable: Mapping[str, int] = field(default_factory=dict)
+
+    def part(self, begin: int, end: int) -> Coded:
+        """Returns some of the observations, with their keys only."""
+        matrix = self.matrix[begin:end]
+        codes = distinct(matrix[matrix >= 0])
+        places = np.where(matrix >= 0, np.searchsorted(codes, matrix), -1)
+        values = self.values.take(pa.array(codes))
+        return Coded(self.names, self.kinds[codes], values, self.ids[codes], self.natural[codes], places)
 
 
 class Coder:

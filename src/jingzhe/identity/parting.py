@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from jingzhe.identity import queries
 from jingzhe.identity.evidence import refile
 from jingzhe.identity.keyring import ChangedKeys, KeyRow, change_keys
 from jingzhe.identity.people import Member
@@ -17,10 +18,41 @@ from jingzhe.identity.splitting import Part
 from jingzhe.identity.writing import Change, move_people, touch
 from jingzhe.store.state import bulk, counting
 from jingzhe.store.state import identity_tables as tables
+from jingzhe.store.state.graph_notes import folded_before
 
 
-def write_parts(connection: Connection, found: Member, parts: list[Part], rules: Rules, change: Change) -> list[int]:
-    """Gives every part its person; returns them."""
+def blocked_of(connection: Connection, found: Member) -> set[frozenset[int]]:
+    """Returns the pairs of a person's keys that may not join."""
+    rows = bulk.select(connection, queries.BLOCKED, list(found.keys))
+    return {frozenset(row) for row in rows if row[1] in found.keys}
+
+
+def folded_of(connection: Connection, found: Member, parts: list[Part]) -> tuple[int, ...]:
+    """Returns the people who go, but whose facts compaction has filed under the one who stays."""
+    before = folded_before(connection)
+    if before is None:
+        return ()
+    going = sorted(person for part in parts if found.person_id not in part.people for person in part.people)
+    moved = bulk.select(connection, queries.OVERRIDES_OF, going)
+    micros = round(before.timestamp() * 1e6)
+    return tuple(old for old, _, moved_us in moved if moved_us < micros)
+
+
+def write_parts(
+    connection: Connection, found: Member, parts: list[Part], rules: Rules, change: Change,
+    *, through: Mapping[int, int] | None = None,
+) -> list[int]:  # fmt: skip
+    """Gives every part its person; returns them.
+
+    Args:
+        connection: a transaction that writes, and has its turn.
+        found: the person.
+        parts: what hangs together.
+        rules: of the project.
+        change: the change.
+        through: keys through which some came to their person, by number, where that is another one than before.
+    """
+    instead = through or {}
     people = []
     moved: list[tuple[int, int]] = []
     rehomed: list[tuple[KeyRow, KeyRow]] = []
@@ -32,7 +64,7 @@ def write_parts(connection: Connection, found: Member, parts: list[Part], rules:
             counting.raise_to(connection, counting.PEOPLE, person)
         people.append(person)
         moved += [(other, person) for other in sorted(part.people - {person})]
-        rehomed += [pair for number in part.keys if (pair := _rehomed(found.keys[number], part, person))]
+        rehomed += [pair for number in part.keys if (pair := _rehomed(found.keys[number], part, person, instead))]
     if rehomed:
         _rehome(connection, rehomed)
     everybody = sorted({*found.people, *people})
@@ -46,10 +78,11 @@ def write_parts(connection: Connection, found: Member, parts: list[Part], rules:
     return people
 
 
-def _rehomed(key: KeyRow, part: Part, person: int) -> tuple[KeyRow, KeyRow] | None:
+def _rehomed(key: KeyRow, part: Part, person: int, instead: Mapping[int, int]) -> tuple[KeyRow, KeyRow] | None:
     """Returns a key as it was and as it is in its part, None where it stays as it is."""
     home = key.person_id if key.person_id in part.people else person
-    joined = key.joined_to if key.joined_to in part.keys else None
+    through = instead.get(key.key_id, key.joined_to)
+    joined = through if through in part.keys else None
     now = key._replace(person_id=home, joined_to=joined)
     return None if now == key else (key, now)
 

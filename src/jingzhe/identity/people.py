@@ -48,7 +48,8 @@ class Join:
     Args:
         a: one key; personal values are shown as the hash that is stored.
         b: the other one.
-        outcome: joined, same, merged, claimed, moved, limit, blocked, never.
+        outcome: joined, same, merged, claimed, moved, limit, blocked, never, or beside: no evidence, a stronger key was
+            there too.
         rule: what let them join.
         event: the event that showed both.
         at: when it happened.

@@ -7,7 +7,7 @@ fixed once it ships or once there are such keys.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,16 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from jingzhe.core.errors import IdentityError, NoDataError, SettingError
-from jingzhe.identity.keys import KINDS, NEVER, NORMALISERS, base_kind
+from jingzhe.identity.deciding import Also as Telling
+from jingzhe.identity.deciding import By
+from jingzhe.identity.dissolving import dissolve, make_nobodys
+from jingzhe.identity.keys import KINDS, NEVER, NORMALISERS, Key, base_kind
+from jingzhe.identity.known import PROBES
+from jingzhe.identity.observations import Coder
+from jingzhe.identity.people import keys_numbered
+from jingzhe.identity.resolving import next_change, take_turn
 from jingzhe.identity.rules import DOCUMENT, Rules, project_salt, rules_from, save_rules
+from jingzhe.identity.writing import Change
 from jingzhe.store.state import State, documents, words
 from jingzhe.store.state.tables import document as documents_table
 
@@ -121,19 +129,25 @@ def restore_rules(state: State, version: int, *, also: Also | None = None) -> Ke
         return _keep(state, connection, wanted, also)
 
 
-def never_join(state: State, kind: str, value: str, *, also: Also | None = None) -> Kept:
+def never_join(
+    state: State, kind: str, value: str, *, split: By | None = None, also: Also | None = None,
+    telling: Telling | None = None,
+) -> Kept:  # fmt: skip
     """Adds a value that joins nobody from then on, such as the shop's own telephone number.
 
     Args:
         state: the state store.
         kind: of the key.
         value: as sources write it; of personal kinds only a keyed hash is kept.
+        split: who decides, and why, that what it has joined is taken back too; None to leave that as it is.
         also: writes in the same transaction.
+        telling: writes in the same transaction, given the decision to split.
 
     Raises:
         SettingError: there is no such kind, or it can be no value of it.
     """
     with state.writing() as connection:
+        take_turn(connection)
         documents.take_turn(connection, *DOCUMENT)
         rules = _kept(connection, None).rules
         name = base_kind(rules.called(kind))
@@ -143,7 +157,26 @@ def never_join(state: State, kind: str, value: str, *, also: Also | None = None)
         body = rules.document()
         listed = body["never_of"].setdefault(name, [])
         body["never_of"][name] = sorted({*listed, written.lower()})
-        return _keep(state, connection, rules_from(body), also)
+        kept = _keep(state, connection, rules_from(body), also)
+        plain = replace(rules, never_of={}, never_hashed={})
+        stored = Coder(plain, project_salt(state, connection)).stored(Key(kind, value)) if split else None
+        if split and stored:
+            _split(connection, kept.rules, (rules.called(kind), *stored), state.now(), by=split, telling=telling)
+        return kept
+
+
+def _split(
+    connection: Connection, rules: Rules, named: tuple[str, str, int], at: datetime, *, by: By, telling: Telling | None
+) -> None:  # fmt: skip
+    """Takes back what a key has joined: it belongs to nobody from now on."""
+    kind, value, number = named
+    rows = keys_numbered(connection, range(number, number + PROBES))
+    key = next((row for row in rows if row[1:3] == (kind, value)), None)
+    if key is None or not rules.kind(kind).merges:
+        return
+    make_nobodys(connection, key, at)
+    now = Change(next_change(connection), at)
+    dissolve(connection, rules, key.key_id, now, by=by, also=telling)
 
 
 def checked(given: Mapping[str, Any]) -> Rules:

@@ -161,3 +161,17 @@ def test_rules_are_set_by_version_and_hold(graph: Graph) -> None:
     assert [action for action, _, _ in graph.actions()[:3]] == ["identity.rules-changed"] * 3
     assert graph.site.signed_in("auditor").get("/identity/rules").status_code == 200
     assert graph.site.signed_in("analyst").post("/identity/rules/versions/0/restore", {"why": "x"}).status_code == 403
+
+
+def test_a_shops_own_number_is_split_off_and_listed(graph: Graph) -> None:
+    graph.tell("till_card=t", f"till_card=t phone={PHONE}")
+    client = graph.site.signed_in("operator")
+    never = {"kind": "phone", "value": PHONE, "why": "the shop's own", "split": True}
+    assert client.post("/identity/rules/never", never).status_code == 200
+    assert [action for action, _, _ in graph.actions()[:2]] == ["identity.split", "identity.rules-changed"]
+    assert graph.tell("login=A", "member=m", "till_card=t") == [1, 1, 3], "login and member met by themselves"
+    (listed,) = client.get("/identity/shared").json()["items"]
+    assert (listed["key"]["kind"], listed["key"]["hashed"], listed["hang"]) == ("phone", True, 1)
+    number = listed["key"]["number"]
+    assert client.post(f"/identity/shared/{number}/split", {"why": "x"}).status_code == 409
+    assert client.post("/identity/shared/7/split", {"why": "x"}).status_code == 404

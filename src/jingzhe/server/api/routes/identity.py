@@ -13,7 +13,7 @@ from jingzhe.access.errors import RefusedValueError
 from jingzhe.access.permissions import PEOPLE_FIND, PEOPLE_MERGE, PEOPLE_READ
 from jingzhe.app.identities import Identities
 from jingzhe.identity import apart as keeping
-from jingzhe.identity import listing
+from jingzhe.identity import listing, shared
 from jingzhe.identity.keys import Key
 from jingzhe.identity.people import Join
 from jingzhe.server.api.declaring import Routes
@@ -22,7 +22,8 @@ from jingzhe.server.api.paging import Cursor, Limit, cursor_of, key_of
 from jingzhe.server.api.services import Caller, Served
 
 routes = Routes("identity")
-_MERGES, _APART = "merges", "apart"
+_MERGES, _APART, _SHARED_KEYS = "merges", "apart", "shared"
+KeyNumber = Annotated[int, Path(ge=0, lt=2**63, description="number of the key", examples=[7301883420190227345])]
 MergeId = Annotated[int, Path(ge=1, lt=2**63, description="number of the person who was taken over", examples=[42])]
 Why = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"\S", examples=["two sisters, one telephone"])]
 Person = Annotated[int, Field(ge=1, lt=2**63)]
@@ -133,6 +134,28 @@ class ApartShown(Shown):
     keys: list[KeyShown]
 
 
+class SharedShown(Shown):
+    """A joining key that belongs to nobody, because it was seen with too many."""
+
+    key: KeyShown
+    since: datetime
+    partners: int = Field(description="with how many other joining keys it was seen then")
+    person_id: int = Field(description="under whom it stands")
+    hang: int = Field(description="how many people there would be in place of that one; 1: nobody hangs on it")
+
+
+class SplitGiven(Given):
+    """Why."""
+
+    why: Why
+
+
+class SplitShown(Shown):
+    """Who there is now."""
+
+    people: list[int]
+
+
 class ChangeShown(Shown):
     """The change to the graph."""
 
@@ -153,6 +176,9 @@ _EXPLAINED: dict[str, Any] = {
                  "event": "till.csv, line 17", "at": "2026-03-05T08:00:00Z"}],
 }  # fmt: skip
 _UNDONE = {"change": 9, "people": [17, 42], "folded": []}
+_SHARED: dict[str, Any] = {
+    "key": _KEYS[1], "since": "2026-03-05T08:00:00Z", "partners": 51, "person_id": 17, "hang": 1,
+}  # fmt: skip
 _KEPT_APART = {"sort": "keys", "people": [17, 42], "keys": _KEYS}
 
 
@@ -239,6 +265,24 @@ def lift_apart(given: ApartGiven, caller: Caller, served: Served) -> ChangeShown
     else:
         change = identities.allow_keys_again(caller, _pair(given, caller), given.why)
     return ChangeShown(change=change)
+
+
+@routes.add("GET", "/identity/shared", needs=PEOPLE_READ, example={"items": [_SHARED], "next_cursor": None})
+def list_shared(served: Served, limit: Limit = 50, cursor: Cursor = None) -> Page[SharedShown]:
+    """Lists joining keys that were seen with too many, so that they join nobody, and whether anybody hangs on one."""
+    after = int(key_of(_SHARED_KEYS, cursor, str)[0]) if cursor else 0
+    found, end = shared.list_shared(served.state, after=after, limit=limit)
+    shown = [
+        SharedShown(key=_key(one.key), since=one.since, partners=one.partners, person_id=one.person_id, hang=one.hang)
+        for one in found
+    ]
+    return Page(items=shown, next_cursor=None if end is None else cursor_of(_SHARED_KEYS, str(end)))
+
+
+@routes.add("POST", "/identity/shared/{number}/split", needs=PEOPLE_MERGE, example={"people": [17, 42, 43]})
+def split_shared(number: KeyNumber, given: SplitGiven, caller: Caller, served: Served) -> SplitShown:
+    """Splits who hangs on such a key; from the moment it passes its limit on, that happens by itself."""
+    return SplitShown(people=list(Identities(served.workspace).split(caller, number, given.why)))
 
 
 def _two(people: list[int]) -> tuple[int, int]:

@@ -87,6 +87,7 @@ class NeverGiven(Given):
     kind: str = Field(max_length=100, examples=["phone"])
     value: str = Field(min_length=1, max_length=500, examples=["020 7946 0018"])
     why: Why
+    split: bool = Field(default=False, description="true: take back what it has joined too; that stays so")
 
 
 class WhyGiven(Given):
@@ -133,7 +134,9 @@ def set_rules(given: RulesGiven, caller: Caller, served: Served) -> RulesShown:
 @routes.add("POST", "/identity/rules/never", needs=IDENTITY_RULES_WRITE, example=_RULES)
 def never_join(given: NeverGiven, caller: Caller, served: Served) -> RulesShown:
     """Lets a value join nobody from then on, such as the shop's own telephone number."""
-    return _shown(Identities(served.workspace).never_join(caller, given.kind, given.value, given.why))
+    return _shown(
+        Identities(served.workspace).never_join(caller, given.kind, given.value, given.why, split=given.split)
+    )
 
 
 @routes.add("POST", "/identity/rules/versions/{version}/restore", needs=IDENTITY_RULES_WRITE, example=_RULES)
