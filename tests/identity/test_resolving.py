@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from jingzhe.core.errors import IdentityError, SettingError
 from jingzhe.identity import known, working
 from jingzhe.identity.checking import differences
+from jingzhe.identity.deciding import decisions
 from jingzhe.identity.keys import Kind
 from jingzhe.identity.numbering import numbered
 from jingzhe.identity.overrides import touched
-from jingzhe.identity.rules import Rules
+from jingzhe.identity.rules import Rules, rules_from, save_rules
 from jingzhe.store.state import State, bulk
 from jingzhe.store.state.identity_tables import identity_override
 from tests.identity.conftest import Fresh
@@ -62,7 +63,8 @@ def test_limits_hold_and_junk_joins_nobody_after_any_story(fresh: Fresh, told: l
 @given(lines, cuts)
 @settings(max_examples=40, deadline=None)
 def test_how_a_story_is_cut_into_batches_changes_nothing(fresh: Fresh, told: list[str], cut: list[int]) -> None:
-    apart = ("identity_batch", "identity_touched", "identity_number")
+    # Numbers of changes follow the batches.
+    apart = ("identity_batch", "identity_touched", "identity_number", "identity_decision")
     with fresh() as whole, fresh() as pieces, fresh() as singles:
         homes = tell_cut(whole, told, [], rules=RULES)
         assert tell_cut(pieces, told, cut, rules=RULES) == homes
@@ -143,13 +145,16 @@ def test_one_openid_per_app(state: State) -> None:
 
 
 def test_a_telephone_that_everybody_gives_belongs_to_nobody(state: State) -> None:
-    rules = Rules(kinds={**RULES.kinds, "phone": Kind("phone", "phone", 80, shared_after=3, personal=True)})
-    cards = [f"card=c{n} phone=02079460018" for n in range(6)]
-    told = tell(state, [*cards, "phone=02079460018"], rules=rules)
-    assert told.people.tolist()[:4] == [1, 1, 1, 2], "the fourth makes it shared"
-    assert told.people.tolist()[3:6] == [2, 3, 4]
+    save_rules(state, rules_from({"kinds": {"phone": {"shared_after": 3}}, "region": "GB"}))
+    cards = [f"till_card=c{n} phone=02079460018" for n in range(6)]
+    told = tell(state, [*cards, "phone=02079460018"])
+    assert told.homes.tolist()[:3] == [1, 1, 1], "facts of before stay with whom the telephone had founded"
     assert told.people.tolist()[6] == 0
     assert who(state, "phone=02079460018") is None
+    assert len({who(state, f"till_card=c{n}") for n in range(6)} - {1, None}) == 6, "the fourth made it nobody's"
+    (split,) = decisions(state)
+    assert (split.action, split.who) == ("split", "rules")
+    assert split.why == "phone was seen with more than 3 others"
 
 
 def test_without_a_usable_key_there_is_nobody(state: State) -> None:

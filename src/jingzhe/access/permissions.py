@@ -80,6 +80,13 @@ SUPPRESSIONS_LIFT = _may("suppressions.lift", "owner operator", "lift a suppress
 PEOPLE_EXPORT = _may("people.export", "owner operator", "everything that is held of one person, as a file")
 PEOPLE_ERASE = _may("people.erase", "owner", "erase a person, for good", for_keys=False)
 ERASURES_READ = _may("erasures.read", "owner operator auditor", "erasures and their certificates; nothing of people")
+PEOPLE_MERGE = _may("people.merge", "owner operator", "merge people, undo merges, keep people or keys apart")
+IDENTITY_RULES_READ = _may(
+    "identity-rules.read", "owner operator analyst integrator auditor", "which keys make people one; hashes of values"
+)
+IDENTITY_RULES_WRITE = _may(
+    "identity-rules.write", "owner operator", "change which keys make people one", for_keys=False
+)
 AUDIT_READ = _may("audit.read", "owner auditor", "the audit trail, and whether it is whole")
 
 PERMISSIONS: Mapping[str, Permission] = {
@@ -89,7 +96,8 @@ PERMISSIONS: Mapping[str, Permission] = {
         QUARANTINE_WRITE, SOURCES_READ, SOURCES_WRITE, NAMES_READ, NAMES_WRITE, COLLECTION_READ, JOBS_READ, JOBS_RUN,
         SETTINGS_READ, METRICS_READ, ACCOUNTS_READ, ACCOUNTS_WRITE, KEYS_READ, KEYS_WRITE, CODES_READ, CODES_WRITE,
         WEBHOOKS_READ, WEBHOOKS_WRITE, DATA_EXPORT, CONSENTS_READ, CONSENTS_WRITE, SUPPRESSIONS_READ,
-        SUPPRESSIONS_WRITE, SUPPRESSIONS_LIFT, PEOPLE_EXPORT, PEOPLE_ERASE, ERASURES_READ, AUDIT_READ,
+        SUPPRESSIONS_WRITE, SUPPRESSIONS_LIFT, PEOPLE_EXPORT, PEOPLE_ERASE, ERASURES_READ, PEOPLE_MERGE,
+        IDENTITY_RULES_READ, IDENTITY_RULES_WRITE, AUDIT_READ,
     )
 }  # fmt: skip
 """Every permission by name."""

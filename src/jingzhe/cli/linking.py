@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import typer
 
+from jingzhe.access.actor import MACHINE
 from jingzhe.cli.console import OUT, Home, opened, show
 from jingzhe.core.errors import SettingError
 
@@ -72,24 +73,20 @@ def list_(
 @link.command()
 def accept(person_a: int, person_b: int, who: Who, why: Why, home: Home = None) -> None:
     """Make the two people of a proposal one; can be undone."""
-    from jingzhe.identity import linking  # noqa: PLC0415 - loads the identity graph
-    from jingzhe.identity.merges import By  # noqa: PLC0415
+    from jingzhe.app.identities import Identities  # noqa: PLC0415 - loads the identity graph
 
     with opened(home) as workspace:
-        stores = workspace.warehouse
-        person = linking.accept(stores.state, person_a, person_b, By(who, why), clock=stores.clock)
+        person = Identities(workspace).accept(MACHINE, person_a, person_b, why, who=who)
     OUT.print(f"They are one person now: {person}.")
 
 
 @link.command()
 def reject(person_a: int, person_b: int, who: Who, why: Why, home: Home = None) -> None:
     """Say that a proposal is wrong; it is not made again."""
-    from jingzhe.identity import linking  # noqa: PLC0415 - loads the identity graph
-    from jingzhe.identity.merges import By  # noqa: PLC0415
+    from jingzhe.app.identities import Identities  # noqa: PLC0415 - loads the identity graph
 
     with opened(home) as workspace:
-        stores = workspace.warehouse
-        linking.reject(stores.state, person_a, person_b, By(who, why), clock=stores.clock)
+        Identities(workspace).reject(MACHINE, person_a, person_b, why, who=who)
     OUT.print("Noted.")
 
 

@@ -11,6 +11,7 @@ from jingzhe import __version__
 from jingzhe.cli import (
     access,
     asking,
+    identity,
     importing,
     keeping,
     linking,
@@ -33,7 +34,21 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for part in (showing, importing, refusals, asking, keeping, linking, access, serving, sources, links, privacy, seals):
+for part in (
+    showing,
+    importing,
+    refusals,
+    asking,
+    keeping,
+    linking,
+    identity,
+    access,
+    serving,
+    sources,
+    links,
+    privacy,
+    seals,
+):
     part.register(app)
 
 

@@ -48,7 +48,9 @@ def _recomputed(connection: Connection, rules: Rules) -> pa.Table:
     named = words.all_words(connection)
     kinds = np.unique(keys["kind"])
     strong = np.isin(keys["kind"], [kind for kind in kinds.tolist() if rules.kind(named[kind]).merges])
-    home, a, b, claims, lost = _counting_edges(connection)
+    # A joining key that belongs to nobody holds nothing together.
+    nobodys = strong & (keys["shared"] > 0)
+    home, a, b, claims, lost = _counting_edges(connection, key[nobodys])
     everybody = distinct(np.concatenate([person, now, home, lost[lost > 0]]))
 
     def keys_at(numbers: Numbers) -> Numbers:
@@ -58,17 +60,20 @@ def _recomputed(connection: Connection, rules: Rules) -> pa.Table:
         return len(key) + np.searchsorted(everybody, numbers)
 
     place = np.arange(len(key))
-    led = through > 0
+    led = (through > 0) & ~nobodys
+    alone = led.copy()
+    alone[led] = nobodys[keys_at(through[led])]
     led[led] = strong[keys_at(through[led])]
+    led, own = led & ~alone, ~led & ~alone
     known_pair = np.isin(a, key) & np.isin(b, key)
     a_at, b_at = keys_at(np.where(known_pair, a, key[0])), keys_at(np.where(known_pair, b, key[0]))
     both = known_pair & (claims == 0) & strong[a_at] & strong[b_at]
     by_key, by_person = (claims > 0) & strong[a_at], (claims > 0) & ~strong[a_at]
     label = components(
         len(key) + len(everybody),
-        np.concatenate([place[led], place[~led], a_at[both], a_at[by_key], people_at(home[by_person])]),
+        np.concatenate([place[led], place[own], a_at[both], a_at[by_key], people_at(home[by_person])]),
         np.concatenate([
-            keys_at(through[led]), people_at(person[~led]), b_at[both], people_at(lost[by_key]),
+            keys_at(through[led]), people_at(person[own]), b_at[both], people_at(lost[by_key]),
             people_at(lost[by_person]),
         ]),
     )  # fmt: skip
@@ -78,10 +83,19 @@ def _recomputed(connection: Connection, rules: Rules) -> pa.Table:
     return pa.table({"key_id": key, "person_id": oldest[label[: len(key)]], "kept_id": now})
 
 
-def _counting_edges(connection: Connection) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
-    """Returns the pairs that hold people together: home, both keys, 1 where it is a claim, and who was taken over."""
+def _counting_edges(connection: Connection, nobodys: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers, Numbers]:
+    """Returns the pairs that hold people together: home, both keys, 1 where it is a claim, and who was taken over.
+
+    Args:
+        connection: a transaction.
+        nobodys: numbers of joining keys that belong to nobody, in order.
+    """
     edges = all_edges(connection).records
     kept = edges["outcome"] <= OUTCOMES.index("claimed")
+    if len(nobodys):
+        kept &= ~np.isin(edges["a"], nobodys)
+        # A device that was claimed stands in b, and only joining keys are nobody's here.
+        kept &= ~np.isin(edges["b"], nobodys)
     undone = set(bulk.select(connection, queries.ALL_BLOCKED))
     if undone:
         near = np.flatnonzero(kept & np.isin(edges["a"], [a for a, _ in undone]))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from jingzhe.identity.evidence import OUTCOMES
+from jingzhe.identity.evidence import BESIDE, OUTCOMES
 from jingzhe.identity.known import FRESH, Known, Numbers, first_shown, pair_of
 from jingzhe.identity.noting import Noted
 from jingzhe.identity.walking import FirstName
@@ -66,7 +66,26 @@ def pairs_of(matrix: Numbers) -> Pairs:
     return Pairs(anchor, anchor[row], matrix[row, column], row)
 
 
-def plain(known: Known, pairs: Pairs) -> NDArray[np.bool_]:
+def beside_of(known: Known, matrix: Numbers, anchor: Numbers) -> Pairs:
+    """Returns the pairs of joining keys that observations show beside their strongest one, in their order."""
+    found: list[tuple[Numbers, Numbers, Numbers]] = []
+    for first in range(matrix.shape[1] if matrix.shape[1] > 2 else 0):
+        for second in range(first + 1, matrix.shape[1]):
+            a, b = matrix[:, first], matrix[:, second]
+            row = np.flatnonzero((a >= 0) & (b >= 0) & (a != b) & (a != anchor) & (b != anchor))
+            row = row[known.strong[a[row]] & known.strong[b[row]]]
+            found.append((a[row], b[row], row))
+    if not found:
+        empty = np.empty(0, np.int64)
+        return Pairs(anchor, empty, empty, empty)
+    a, b, row = (np.concatenate(column) for column in zip(*found, strict=True))
+    counted = (known.after[a] > 0) | (known.after[b] > 0) | (known.after[anchor[row]] > 0)
+    order = np.flatnonzero(counted)
+    order = order[np.argsort(row[order], kind="stable")]
+    return Pairs(anchor, a[order], b[order], row[order])
+
+
+def plain(known: Known, pairs: Pairs, beside: Pairs) -> NDArray[np.bool_]:
     """Tells which observations no rule can touch: nothing that they are connected with follows, is shared or full."""
     count = len(known.ids)
     held = np.flatnonzero(known.root > 0)
@@ -76,6 +95,9 @@ def plain(known: Known, pairs: Pairs) -> NDArray[np.bool_]:
     if known.after.any():
         once = first_shown(pairs.a, pairs.b)
         met = np.bincount(pairs.a[once], minlength=count) + np.bincount(pairs.b[once], minlength=count)
+        if len(beside.a):
+            once = first_shown(beside.a, beside.b)
+            met += np.bincount(beside.a[once], minlength=count) + np.bincount(beside.b[once], minlength=count)
         touchy |= (known.after > 0) & (known.partners + met > known.after)
     if known.blocked:
         codes = np.array([(pair >> 32, pair & 0xFFFFFFFF) for pair in known.blocked], np.int64)
@@ -156,14 +178,16 @@ def settle(known: Known, matrix: Numbers, rows: Numbers, first_name: FirstName) 
     once = first_shown(pairs.a, pairs.b)
     shown = pair_of(pairs.a[once], pairs.b[once])
     unseen = ~among(shown, known.pairs)
-    partners = np.sort(once[unseen])
+    counted = _counted(known, pairs, beside := beside_of(known, matrix, pairs.anchor), once[unseen])
     later = np.sort(once[unseen & ~among(shown, np.sort(inside))])
-    changed = _count_partners(known, pairs, partners, new)
+    changed = _count_partners(known, counted, new)
     edges, moved = _unite(known, pairs.a[later], pairs.b[later], rows[pairs.row[later]])
+    if len(beside.a):
+        edges = edges.and_then(_beside(known, beside, shown, pairs.row[once], rows))
     homes, roots = known.person[pairs.anchor], known.root[pairs.anchor]
     last = np.zeros(len(known.ids), np.int64)
-    last[pairs.a[partners]] = rows[pairs.row[partners]]
-    np.maximum.at(last, pairs.b[partners], rows[pairs.row[partners]])
+    last[counted.a] = rows[counted.row]
+    np.maximum.at(last, counted.b, rows[counted.row])
     return Settled(
         homes, roots, edges, moved, known.person[founders], (new, rows[first[new]]), (changed, last[changed])
     )  # fmt: skip
@@ -194,14 +218,57 @@ def _came_through(known: Known, matrix: Numbers, pairs: Pairs, first: Numbers, n
     return through
 
 
-def _count_partners(known: Known, pairs: Pairs, chosen: Numbers, new: Numbers) -> Numbers:
+def _counted(known: Known, pairs: Pairs, beside: Pairs, unseen: Numbers) -> Pairs:
+    """Returns the pairs that count for the first time, in the order of their observations.
+
+    Args:
+        known: with the pairs that have counted.
+        pairs: of the strongest keys.
+        beside: of the others.
+        unseen: places of the distinct new ones among ``pairs``.
+    """
+    chosen = np.sort(unseen)
+    if not len(beside.a) and not len(known.beside):
+        return Pairs(pairs.anchor, pairs.a[chosen], pairs.b[chosen], pairs.row[chosen])
+    columns = [np.concatenate([getattr(pairs, name)[chosen], getattr(beside, name)]) for name in ("a", "b", "row")]
+    order = np.argsort(columns[2], kind="stable")
+    a, b, row = (column[order] for column in columns)
+    once = first_shown(a, b)
+    shown = pair_of(a[once], b[once])
+    once = np.sort(once[~among(shown, known.pairs) & ~among(shown, known.beside)])
+    return Pairs(pairs.anchor, a[once], b[once], row[once])
+
+
+def _beside(known: Known, beside: Pairs, shown: Numbers, shown_in: Numbers, rows: Numbers) -> Noted:
+    """Returns what is to be noted of pairs that are seen beside a stronger key.
+
+    Args:
+        known: with the pairs that were seen before.
+        beside: the pairs.
+        shown: pairs of this batch that are evidence, in order.
+        shown_in: row in which each is shown first.
+        rows: number of each row within the batch.
+    """
+    once = first_shown(beside.a, beside.b)
+    pair = pair_of(beside.a[once], beside.b[once])
+    new = ~among(pair, known.pairs) & ~among(pair, known.beside)
+    place = np.minimum(np.searchsorted(shown, pair), len(shown) - 1)
+    new &= (shown[place] != pair) | (shown_in[place] > beside.row[once])
+    once = np.sort(once[new])
+    a, b, nothing = beside.a[once], beside.b[once], np.zeros(len(once), np.int64)
+    return Noted(
+        known.person[a], known.ids[a], known.ids[b], nothing + BESIDE, nothing, nothing, rows[beside.row[once]]
+    )  # fmt: skip
+
+
+def _count_partners(known: Known, counted: Pairs, new: Numbers) -> Numbers:
     """Counts the partners of keys that may become shared; returns the known keys whose count changed."""
-    both = np.concatenate([pairs.a[chosen], pairs.b[chosen]])
-    counted = both[known.after[both] > 0]
-    np.add.at(known.partners, counted, 1)
+    both = np.concatenate([counted.a, counted.b])
+    grown = both[known.after[both] > 0]
+    np.add.at(known.partners, grown, 1)
     is_known = np.ones(len(known.ids), bool)
     is_known[new] = False
-    return distinct(counted[is_known[counted]])
+    return distinct(grown[is_known[grown]])
 
 
 def _unite(known: Known, a: Numbers, b: Numbers, rows: Numbers) -> tuple[Noted, Numbers]:

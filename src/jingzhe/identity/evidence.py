@@ -16,7 +16,7 @@ from jingzhe.store.state.packed import Rows, Shelf
 
 Numbers = NDArray[np.int64]
 
-OUTCOMES = ("same", "merged", "claimed", "moved", "limit", "blocked", "never")
+OUTCOMES = ("same", "merged", "claimed", "moved", "limit", "blocked", "never", "beside")
 """What became of a pair; see :class:`jingzhe.identity.noting.EdgeRow`. Their places stand in the rows."""
 
 EVIDENCE = Shelf(
@@ -28,6 +28,8 @@ EVIDENCE = Shelf(
     texts=1,
 )  # fmt: skip
 """Rows by the person under whom they are filed; the text is the event."""
+
+BESIDE = OUTCOMES.index("beside")
 
 _BITS = 22
 
@@ -88,8 +90,10 @@ def add_edges(connection: Connection, edges: NewEdges, rule: str) -> None:
     packed.add(connection, EVIDENCE, EVIDENCE.rows(columns, (edges.events,)))
 
 
-def seen_before(connection: Connection, person: Numbers, a: Numbers, b: Numbers) -> NDArray[np.bool_]:
-    """Tells which pairs of keys are filed under a person.
+def seen_before(
+    connection: Connection, person: Numbers, a: Numbers, b: Numbers
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tells which pairs of keys are filed under a person as evidence, and which as seen beside each other.
 
     Args:
         connection: a transaction.
@@ -98,6 +102,13 @@ def seen_before(connection: Connection, person: Numbers, a: Numbers, b: Numbers)
         b: number of the other one.
     """
     records = packed.read(connection, EVIDENCE, person, texts=0).records
+    beside = records["outcome"] == BESIDE
+    if not beside.any():
+        return _among_pairs(records, person, a, b), np.zeros(len(a), bool)
+    return _among_pairs(records[~beside], person, a, b), _among_pairs(records[beside], person, a, b)
+
+
+def _among_pairs(records: packed.Records, person: Numbers, a: Numbers, b: Numbers) -> NDArray[np.bool_]:
     if not len(records):
         return np.zeros(len(a), bool)
     stored, wanted = _mark(records["key"], records["a"], records["b"]), _mark(person, a, b)

@@ -48,6 +48,7 @@ class Known:
         limits: how many keys one person may have, by code of the kind.
         counts: keys by limited kind of the people to whom some may be added.
         pairs: pairs of codes (:func:`pair_of`) that were seen before, sorted.
+        beside: pairs of codes that were seen beside a stronger key, and not by themselves, sorted.
         blocked: pairs of codes that may not join.
         never: people who may not become one, both ways.
     """
@@ -67,6 +68,7 @@ class Known:
     limits: dict[int, int] = field(default_factory=dict)
     counts: dict[int, dict[int, int]] = field(default_factory=dict)
     pairs: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
+    beside: Numbers = field(default_factory=lambda: np.empty(0, np.int64))
     blocked: set[int] = field(default_factory=set)
     never: dict[int, set[int]] = field(default_factory=dict)
 
@@ -225,13 +227,16 @@ def _read_pairs(connection: Connection, matrix: Numbers, known: Known, strength:
             a, b = a[~inside], b[~inside]
             # Of two equally strong keys either may have stood first, and the pair is filed under that one.
             either = ~known.strong[a] | (known.strong[b] & (strength[a] == strength[b]))
+            # What is seen with a key that is nobody's is filed under the other one.
+            either |= known.shared[a]
             asked += [(a, b), (b[either], a[either])]
     if not asked:
         return
     a, b = (np.concatenate(codes) for codes in zip(*asked, strict=True))
     if len(a):
-        seen = seen_before(connection, known.person[a], known.ids[a], known.ids[b])
+        seen, beside = seen_before(connection, known.person[a], known.ids[a], known.ids[b])
         found.append(pair_of(a[seen], b[seen]))
+        known.beside = distinct(pair_of(a[beside], b[beside]))
     known.pairs = distinct(np.concatenate(found))
 
 
@@ -286,6 +291,7 @@ def _keys_by_kind(connection: Connection, people: Numbers) -> list[tuple[int, in
     root, person = np.concatenate([people, taken[:, 1]]), np.concatenate([people, taken[:, 0]])
     order = np.argsort(person)
     records = keys_of_people(connection, person, texts=0).records
+    records = records[records["shared"] == 0]
     roots = root[order][np.searchsorted(person[order], records["person"])]
     held, counts = np.unique((roots << 16) | records["kind"], return_counts=True)
     return list(zip((held >> 16).tolist(), (held & 0xFFFF).tolist(), counts.tolist(), strict=True))

@@ -24,7 +24,8 @@ from sqlalchemy import Connection
 
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import IdentityError, SettingError
-from jingzhe.identity.merges import By, merge_within
+from jingzhe.identity.deciding import Also, By, Decision, check_reason
+from jingzhe.identity.merges import merge_within
 from jingzhe.identity.observations import KeyColumn, Observations
 from jingzhe.identity.people import current
 from jingzhe.identity.resolving import resolve, take_turn
@@ -221,7 +222,7 @@ def listed(state: State, *, status: str = "proposed") -> list[Proposal]:
         ]  # fmt: skip
 
 
-def accept(state: State, person_a: int, person_b: int, by: By, *, clock: Clock) -> int:
+def accept(state: State, person_a: int, person_b: int, by: By, *, clock: Clock, also: Also | None = None) -> int:
     """Makes two people of a proposal one; returns who stands for both.
 
     They may have become one meanwhile, by other proposals or by evidence: then only the decision is noted.
@@ -233,14 +234,14 @@ def accept(state: State, person_a: int, person_b: int, by: By, *, clock: Clock) 
     with state.writing() as connection:
         take_turn(connection)
         at = clock.now()
-        _decide(connection, (person_a, person_b), "accepted", by, at)
+        _decide(connection, (person_a, person_b), "accepted", by, at, also=also)
         one, other = current(connection, person_a), current(connection, person_b)
         if one == other:
             return one
-        return merge_within(connection, rules, (one, other), by, at=at, rule="accepted match")
+        return merge_within(connection, rules, (one, other), by, at=at, rule="accepted match", also=also)
 
 
-def reject(state: State, person_a: int, person_b: int, by: By, *, clock: Clock) -> None:
+def reject(state: State, person_a: int, person_b: int, by: By, *, clock: Clock, also: Also | None = None) -> None:
     """Says that a proposal is wrong; it is not made again.
 
     Raises:
@@ -248,12 +249,13 @@ def reject(state: State, person_a: int, person_b: int, by: By, *, clock: Clock) 
     """
     with state.writing() as connection:
         take_turn(connection)
-        _decide(connection, (person_a, person_b), "rejected", by, clock.now())
+        _decide(connection, (person_a, person_b), "rejected", by, clock.now(), also=also)
 
 
-def _decide(connection: Connection, people: tuple[int, int], status: str, by: By, at: datetime) -> None:
-    if not by.who.strip() or not by.why.strip():
-        raise IdentityError("A decision needs who decides and why", people=people)
+def _decide(
+    connection: Connection, people: tuple[int, int], status: str, by: By, at: datetime, *, also: Also | None
+) -> None:
+    check_reason(by, status)
     is_this = _is(min(people), max(people))
     found = connection.scalar(sa.select(proposals.c.status).where(is_this))
     if found != "proposed":
@@ -264,6 +266,8 @@ def _decide(connection: Connection, people: tuple[int, int], status: str, by: By
         )
     decided = {"status": status, "decided_at": at, "who": by.who, "why": by.why}
     connection.execute(sa.update(proposals).where(is_this).values(decided))
+    if also is not None:
+        also(connection, Decision(0, at, by.who, f"link {status}", by.why, {"people": sorted(people)}))
 
 
 def _is(person_a: int, person_b: int) -> sa.ColumnElement[bool]:

@@ -6,10 +6,9 @@ Facts stay filed under the person that they came under, so those of a person who
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -18,45 +17,20 @@ from sqlalchemy import Connection
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import IdentityError
 from jingzhe.identity import queries
-from jingzhe.identity.evidence import Edge, put_edge, refile, remove_edge
-from jingzhe.identity.keyring import ChangedKeys, KeyRow, change_keys
+from jingzhe.identity.deciding import Also, By, Decision, decide, decisions
+from jingzhe.identity.evidence import Edge, put_edge, remove_edge
+from jingzhe.identity.keyring import KeyRow
 from jingzhe.identity.keys import Key
-from jingzhe.identity.people import Member, current, find_key, keys_numbered, member
+from jingzhe.identity.parting import blocked_of, delete_rows, folded_of, write_parts
+from jingzhe.identity.people import Member, NobodyError, current, find_key, keys_numbered, member
 from jingzhe.identity.resolving import next_change, take_turn
 from jingzhe.identity.rules import Rules, load_rules
 from jingzhe.identity.splitting import Part, parts_without
 from jingzhe.identity.writing import Change, move_people, touch
-from jingzhe.store.state import State, bulk, counting
+from jingzhe.store.state import State, bulk
 from jingzhe.store.state import identity_tables as tables
-from jingzhe.store.state.graph_notes import folded_before
 
-
-class By(NamedTuple):
-    """Who decides, and why; both are kept."""
-
-    who: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One decision, for the audit.
-
-    Args:
-        change: number of the change to the graph.
-        at: when.
-        who: who decided.
-        action: undo, merge, keep apart, allow again, unbind.
-        why: the reason given.
-        details: people and keys.
-    """
-
-    change: int
-    at: datetime
-    who: str
-    action: str
-    why: str
-    details: dict[str, Any]
+__all__ = ["By", "Decision", "Undone", "allow_again", "decisions", "keep_apart", "merge", "undo"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +49,9 @@ class Undone:
     folded: tuple[int, ...] = ()
 
 
-def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, clock: Clock) -> Undone:
+def undo(
+    state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, clock: Clock, also: Also | None = None
+) -> Undone:
     """Takes back that pairs of keys belong to one person.
 
     Args:
@@ -83,6 +59,7 @@ def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, 
         pairs: keys as sources write them, or the numbers in which :func:`jingzhe.identity.people.explain` gives them.
         by: who decides, and why.
         clock: when.
+        also: writes in the same transaction.
 
     Returns:
         the people there are now.
@@ -90,7 +67,7 @@ def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, 
     Raises:
         IdentityError: the keys are not of one person, or are held together by other evidence too; nothing was changed.
     """
-    rows = [(_key(state, a), _key(state, b)) for a, b in pairs]
+    rows = [(key_row(state, a), key_row(state, b)) for a, b in pairs]
     rules = load_rules(state)
     with state.writing() as connection:
         take_turn(connection)
@@ -98,108 +75,69 @@ def undo(state: State, pairs: Sequence[tuple[Key | int, Key | int]], by: By, *, 
         if len(homes) != 1:
             raise IdentityError("These keys are not of one person", people=sorted(homes))
         found = member(connection, homes.pop())
-        apart = {frozenset((a.key_id, b.key_id)) for a, b in rows}
-        blocked = {
-            frozenset(row) for row in bulk.select(connection, queries.BLOCKED, list(found.keys)) if row[1] in found.keys
-        }
-        parts = parts_without(found, apart | blocked, lambda kind: rules.kind(kind).merges)
-        _check_apart(parts, rows)
-        folded = folded_people(connection, found, parts)
-        change = next_change(connection)
-        for a, b in rows:
-            block(connection, a.key_id, b.key_id)
-        people = write_parts(connection, found, parts, rules, Change(change, clock.now()))
-        details = {"from": found.person_id, "to": people, "keys": [[[*_name(a)], [*_name(b)]] for a, b in rows]}
-        if folded:
-            details["folded"] = folded
-        decide(connection, Decision(change, clock.now(), by.who, "undo", by.why, details))
+        decision = Decision(0, clock.now(), by.who, "undo", by.why, {})
+        return undo_within(connection, rules, found, rows, decision=decision, also=also)
+
+
+def undo_within(
+    connection: Connection, rules: Rules, found: Member, rows: list[tuple[KeyRow, KeyRow]], *, decision: Decision,
+    also: Also | None,
+) -> Undone:  # fmt: skip
+    """Does what :func:`undo` does, within a transaction that has the turn.
+
+    Args:
+        connection: the transaction.
+        rules: of the project.
+        found: the person whose keys they are.
+        rows: the pairs.
+        decision: who decides and why; its number and details are filled in.
+        also: writes in the same transaction.
+    """
+    apart = {frozenset((a.key_id, b.key_id)) for a, b in rows}
+    parts = parts_without(found, apart | blocked_of(connection, found), lambda kind: rules.kind(kind).merges)
+    _check_apart(parts, rows)
+    folded = folded_of(connection, found, parts)
+    change = next_change(connection)
+    for a, b in rows:
+        block(connection, a.key_id, b.key_id)
+    people = write_parts(connection, found, parts, rules, Change(change, decision.at))
+    details = {"from": found.person_id, "to": people, "keys": [[[*_name(a)], [*_name(b)]] for a, b in rows]}
+    if folded:
+        details["folded"] = folded
+    decide(connection, replace(decision, change=change, details=details), also)
     return Undone(change, tuple(people), folded)
-
-
-def folded_people(connection: Connection, found: Member, parts: list[Part]) -> tuple[int, ...]:
-    """Returns the people who go, but whose facts compaction has filed under the one who stays."""
-    before = folded_before(connection)
-    if before is None:
-        return ()
-    going = sorted(person for part in parts if found.person_id not in part.people for person in part.people)
-    moved = bulk.select(connection, queries.OVERRIDES_OF, going)
-    micros = round(before.timestamp() * 1e6)
-    return tuple(old for old, _, moved_us in moved if moved_us < micros)
 
 
 def _check_apart(parts: list[Part], rows: list[tuple[KeyRow, KeyRow]]) -> None:
     part_of = {key: number for number, part in enumerate(parts) for key in part.keys}
     for a, b in rows:
-        if part_of[a.key_id] == part_of[b.key_id]:
+        # A key stands with itself where an import had given its owner a second number (adopting): no key goes then.
+        # A device that brought somebody's history may follow another person by now.
+        together = len(parts) == 1 if a.key_id == b.key_id else part_of.get(a.key_id) == part_of.get(b.key_id)
+        if together:
             raise IdentityError(
                 f"{a.kind} and {b.kind} are held together by other evidence as well",
-                hint="Look at the person's joins and undo all that connect the two in one call.",
+                hint="Undo all that connects the two in one call: look at the person's joins, or undo with everything.",
                 keys=f"{a.kind} {a.value}, {b.kind} {b.value}",
             )
 
 
-def write_parts(connection: Connection, found: Member, parts: list[Part], rules: Rules, change: Change) -> list[int]:
-    """Gives every part its person; returns them."""
-    people = []
-    moved: list[tuple[int, int]] = []
-    rehomed: list[tuple[KeyRow, KeyRow]] = []
-    for part in parts:
-        if part.people:
-            person = min(part.people)
-        else:
-            person = counting.last(connection, counting.PEOPLE) + 1
-            counting.raise_to(connection, counting.PEOPLE, person)
-        people.append(person)
-        moved += [(other, person) for other in sorted(part.people - {person})]
-        rehomed += [pair for number in part.keys if (pair := _rehomed(found.keys[number], part, person))]
-    if rehomed:
-        _rehome(connection, rehomed)
-    everybody = sorted({*found.people, *people})
-    _delete(connection, tables.identity_override.c.old_person, found.people)
-    _delete(connection, tables.identity_anonymous.c.person_id, found.people)
-    for person, part in zip(people, parts, strict=True):
-        if not any(rules.kind(found.keys[number].kind).merges for number in part.keys):
-            bulk.insert(connection, tables.identity_anonymous, ("person_id",), [(person,)])
-    move_people(connection, np.array(moved, np.int64).reshape(-1, 2), change)
-    touch(connection, change, np.array(everybody, np.int64))
-    return people
-
-
-def _rehomed(key: KeyRow, part: Part, person: int) -> tuple[KeyRow, KeyRow] | None:
-    """Returns a key as it was and as it is in its part, None where it stays as it is."""
-    home = key.person_id if key.person_id in part.people else person
-    joined = key.joined_to if key.joined_to in part.keys else None
-    now = key._replace(person_id=home, joined_to=joined)
-    return None if now == key else (key, now)
-
-
-def _rehome(connection: Connection, rehomed: list[tuple[KeyRow, KeyRow]]) -> None:
-    rows = [
-        (now.key_id, now.person_id, now.joined_to or 0, now.partners, now.shared_us or 0) for _, now in rehomed
-    ]  # fmt: skip
-    change_keys(connection, ChangedKeys(*np.array(rows, np.int64).T))
-    refile(connection, {(old.person_id, old.key_id): now.person_id for old, now in rehomed})
-
-
-def _delete(connection: Connection, column: sa.Column[Any], numbers: Iterable[int]) -> None:
-    listed = sorted(numbers)
-    for start in range(0, len(listed), 500):
-        connection.execute(sa.delete(column.table).where(column.in_(listed[start : start + 500])))
-
-
 def block(connection: Connection, a: int, b: int) -> None:
-    """Lets two keys not join any more, whatever is seen of them."""
-    _unblock(connection, a, b)
-    bulk.insert(connection, tables.identity_blocked, ("a", "b"), [(a, b), (b, a)])
+    """Lets a pair of keys join nobody any more."""
+    unblock(connection, a, b)
+    bulk.insert(connection, tables.identity_blocked, ("a", "b"), sorted({(a, b), (b, a)}))
 
 
-def _unblock(connection: Connection, a: int, b: int) -> None:
+def unblock(connection: Connection, a: int, b: int) -> int:
+    """Lets a pair of keys join again; returns how many rows said that it may not."""
     table = tables.identity_blocked
     same = ((table.c.a == a) & (table.c.b == b)) | ((table.c.a == b) & (table.c.b == a))
-    connection.execute(sa.delete(table).where(same))
+    return connection.execute(sa.delete(table).where(same)).rowcount
 
 
-def merge(state: State, one: int, other: int, by: By, *, clock: Clock, rule: str = "by hand") -> int:
+def merge(
+    state: State, one: int, other: int, by: By, *, clock: Clock, rule: str = "by hand", also: Also | None = None
+) -> int:
     """Makes two people one, whatever the limits say; can be undone like any join.
 
     Args:
@@ -209,6 +147,7 @@ def merge(state: State, one: int, other: int, by: By, *, clock: Clock, rule: str
         by: who decides, and why.
         clock: when.
         rule: what the join is called in explanations.
+        also: writes in the same transaction.
 
     Returns:
         the person who stands for both: the older.
@@ -219,12 +158,13 @@ def merge(state: State, one: int, other: int, by: By, *, clock: Clock, rule: str
     rules = load_rules(state)
     with state.writing() as connection:
         take_turn(connection)
-        return merge_within(connection, rules, (one, other), by, at=clock.now(), rule=rule)
+        return merge_within(connection, rules, (one, other), by, at=clock.now(), rule=rule, also=also)
 
 
 def merge_within(
-    connection: Connection, rules: Rules, people: tuple[int, int], by: By, *, at: datetime, rule: str
-) -> int:
+    connection: Connection, rules: Rules, people: tuple[int, int], by: By, *, at: datetime, rule: str,
+    also: Also | None = None,
+) -> int:  # fmt: skip
     """Does what :func:`merge` does, within a transaction that has the turn."""
     first, second = (member(connection, person) for person in people)
     if first.person_id == second.person_id:
@@ -246,14 +186,16 @@ def merge_within(
         connection,
         Edge(a.person_id, a.key_id, b.key_id, outcome, rule, stays, gone, round(at.timestamp() * 1e6), ""),
     )  # fmt: skip
-    _unblock(connection, a.key_id, b.key_id)
+    unblock(connection, a.key_id, b.key_id)
     pair = np.array([(lost.person_id, kept.person_id)], np.int64)
     move_people(connection, pair, Change(change, at))
     named = any(rules.kind(key.kind).merges for found in (kept, lost) for key in found.keys.values())
-    _delete(connection, tables.identity_anonymous.c.person_id, [lost.person_id, *([kept.person_id] if named else [])])
+    delete_rows(
+        connection, tables.identity_anonymous.c.person_id, [lost.person_id, *([kept.person_id] if named else [])]
+    )
     touch(connection, Change(change, at), pair)
     details = {"kept": kept.person_id, "lost": lost.person_id, "rule": rule}
-    decide(connection, Decision(change, at, by.who, "merge", by.why, details))
+    decide(connection, Decision(change, at, by.who, "merge", by.why, details), also)
     return kept.person_id
 
 
@@ -266,7 +208,7 @@ def _strongest(found: Member, rules: Rules) -> KeyRow:
     )
 
 
-def keep_apart(state: State, one: int, other: int, by: By, *, clock: Clock) -> int:
+def keep_apart(state: State, one: int, other: int, by: By, *, clock: Clock, also: Also | None = None) -> int:
     """Says that two people are never to become one, also through others; returns the number of the change.
 
     Raises:
@@ -274,18 +216,18 @@ def keep_apart(state: State, one: int, other: int, by: By, *, clock: Clock) -> i
     """
     with state.writing() as connection:
         take_turn(connection)
-        people = sorted((current(connection, one), current(connection, other)))
+        people = sorted(member(connection, person).person_id for person in (one, other))
         if people[0] == people[1]:
             raise IdentityError("They are one person now", hint="Undo what joined them first.", person=people[0])
         change = next_change(connection)
         if (people[0], people[1]) not in kept_apart(connection):
             row = {"person_a": people[0], "person_b": people[1]}
             connection.execute(sa.insert(tables.identity_never).values(row))
-        decide(connection, Decision(change, clock.now(), by.who, "keep apart", by.why, {"people": people}))
+        decide(connection, Decision(change, clock.now(), by.who, "keep apart", by.why, {"people": people}), also)
     return change
 
 
-def allow_again(state: State, one: int, other: int, by: By, *, clock: Clock) -> int:
+def allow_again(state: State, one: int, other: int, by: By, *, clock: Clock, also: Also | None = None) -> int:
     """Takes back :func:`keep_apart`; returns the number of the change.
 
     Raises:
@@ -304,18 +246,8 @@ def allow_again(state: State, one: int, other: int, by: By, *, clock: Clock) -> 
             raise IdentityError("These two are not kept apart", people=(one, other))
         change = next_change(connection)
         details = {"people": sorted(people)}
-        decide(connection, Decision(change, clock.now(), by.who, "allow again", by.why, details))
+        decide(connection, Decision(change, clock.now(), by.who, "allow again", by.why, details), also)
     return change
-
-
-def decisions(state: State, *, limit: int = 100) -> list[Decision]:
-    """Returns what people decided about people, the newest first."""
-    newest = sa.select(tables.identity_decision).order_by(tables.identity_decision.c.change.desc()).limit(limit)
-    with state.reading() as connection:
-        return [
-            Decision(row.change, row.decided_at, row.who, row.action, row.why, dict(row.details))
-            for row in connection.execute(newest)
-        ]
 
 
 def kept_apart(connection: Connection) -> set[tuple[int, int]]:
@@ -324,30 +256,27 @@ def kept_apart(connection: Connection) -> set[tuple[int, int]]:
     return {(min(row), max(row)) for row in rows}
 
 
-def decide(connection: Connection, decision: Decision) -> None:
-    """Keeps a decision.
+def key_row(state: State, key: Key | int) -> KeyRow:
+    """Returns a key as it is stored.
+
+    Args:
+        state: the state store.
+        key: as sources write it, or its number.
 
     Raises:
-        IdentityError: it does not say who decides, or why.
+        NobodyError: it was never seen.
     """
-    if not decision.who.strip() or not decision.why.strip():
-        raise IdentityError("A decision needs who decides and why", action=decision.action)
-    connection.execute(
-        sa.insert(tables.identity_decision).values(
-            change=decision.change, decided_at=decision.at, who=decision.who, action=decision.action,
-            why=decision.why, details=decision.details,
-        )
-    )  # fmt: skip
-
-
-def _key(state: State, key: Key | int) -> KeyRow:
     if isinstance(key, Key):
         found = find_key(state, key)
     else:
         with state.reading() as connection:
             found = next(iter(keys_numbered(connection, [key])), None)
     if found is None:
-        raise IdentityError("This key was never seen", key=f"{key.kind} {key.value}" if isinstance(key, Key) else key)
+        raise NobodyError(
+            "This key was never seen",
+            key_kind=key.kind if isinstance(key, Key) else "",
+            number=key if isinstance(key, int) else 0,
+        )
     return found
 
 

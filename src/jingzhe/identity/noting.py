@@ -18,7 +18,8 @@ class EdgeRow(NamedTuple):
 
     ``outcome``: same (one person already), merged (two people became one: ``kept`` took ``lost`` over), claimed (the
     history of an anonymous person, ``lost``, came to ``kept``), moved (a device now follows another person), or why
-    it was refused: limit, blocked, never.
+    it was refused: limit, blocked, never. A pair that was only seen beside a stronger key, or with one that belongs to
+    nobody, is no evidence (beside): it is counted, and counts once that stronger key belongs to nobody.
     """
 
     person_id: int

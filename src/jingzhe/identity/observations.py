@@ -18,7 +18,7 @@ from jingzhe.identity.keys import Key, hidden
 from jingzhe.identity.normalising import junk_of, written_all
 from jingzhe.identity.numbering import numbered
 from jingzhe.identity.rules import Rules
-from jingzhe.store.state.ordering import numbered_places
+from jingzhe.store.state.ordering import distinct, numbered_places
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,14 @@ class Coded:
     junk: int = 0
     unusable: Mapping[str, int] = field(default_factory=dict)
 
+    def part(self, begin: int, end: int) -> Coded:
+        """Returns some of the observations, with their keys only."""
+        matrix = self.matrix[begin:end]
+        codes = distinct(matrix[matrix >= 0])
+        places = np.where(matrix >= 0, np.searchsorted(codes, matrix), -1)
+        values = self.values.take(pa.array(codes))
+        return Coded(self.names, self.kinds[codes], values, self.ids[codes], self.natural[codes], places)
+
 
 class Coder:
     """Turns keys into codes under one project's rules.
@@ -181,6 +189,11 @@ class Coder:
         values = written.filter(pa.array(usable))
         if kind.personal:
             values = pa.array([hidden(name, value, self._salt) for value in values.to_pylist()], pa.string())
+            never = self._rules.never_hashed.get(kind.name)
+            if never:
+                kept = ~pc.is_in(values, pa.array(sorted(never), pa.string())).to_numpy(zero_copy_only=False)
+                usable[usable] = kept
+                values = values.filter(pa.array(kept))
         return values, usable
 
 

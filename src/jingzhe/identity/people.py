@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from sqlalchemy import Connection
 
-from jingzhe.core.errors import IdentityError
+from jingzhe.core.errors import IdentityError, NoDataError
 from jingzhe.identity import queries
 from jingzhe.identity.evidence import Edge, edges_of
 from jingzhe.identity.keyring import KeyRow, as_rows, keys_at, keys_of_people
@@ -18,6 +18,10 @@ from jingzhe.identity.known import PROBES
 from jingzhe.identity.observations import Coder
 from jingzhe.identity.rules import Rules, known_salt, load_rules
 from jingzhe.store.state import State, bulk
+
+
+class NobodyError(NoDataError, IdentityError):
+    """The identity graph knows no such person or key, or no key leads to them."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Join:
     Args:
         a: one key; personal values are shown as the hash that is stored.
         b: the other one.
-        outcome: joined, same, merged, claimed, moved, limit, blocked, never.
+        outcome: joined, same, merged, claimed, moved, limit, blocked, never, or beside: no evidence, a stronger key was
+            there too.
         rule: what let them join.
         event: the event that showed both.
         at: when it happened.
@@ -74,13 +79,13 @@ def member(connection: Connection, person: int) -> Member:
     """Returns everything about the person that ``person`` is now.
 
     Raises:
-        IdentityError: nobody has that number.
+        NobodyError: nobody has that number.
     """
     now = current(connection, person)
     people = sorted({now, *(row[0] for row in bulk.select(connection, queries.MEMBERS, [now]))})
     keys = as_rows(connection, keys_of_people(connection, np.array(people, np.int64)))
     if not keys and len(people) == 1:
-        raise IdentityError("Nobody has this number, or no key leads to them", person=person)
+        raise NobodyError("Nobody has this number, or no key leads to them", person=person)
     edges = edges_of(connection, np.array(people, np.int64))
     return Member(now, tuple(people), {key.key_id: key for key in keys}, tuple(edges))
 
@@ -94,7 +99,7 @@ def keys_of(state: State, person: int) -> list[KeyRow]:
     """Returns the keys of a person, the first seen first.
 
     Raises:
-        IdentityError: nobody has that number.
+        NobodyError: nobody has that number.
     """
     with state.reading() as connection:
         return list(member(connection, person).keys.values())
@@ -136,12 +141,16 @@ def explain(state: State, person: int) -> list[Join]:
     """Returns why a person's keys are theirs, what merged into them, and what was refused; the oldest first.
 
     Raises:
-        IdentityError: nobody has that number.
+        NobodyError: nobody has that number.
     """
     with state.reading() as connection:
-        found = member(connection, person)
-        outside = {edge.b for edge in found.edges} | {key.joined_to for key in found.keys.values() if key.joined_to}
-        others = keys_numbered(connection, outside - set(found.keys))
+        return joins_of(connection, member(connection, person))
+
+
+def joins_of(connection: Connection, found: Member) -> list[Join]:
+    """Returns what :func:`explain` does, of a person who was read."""
+    outside = {edge.b for edge in found.edges} | {key.joined_to for key in found.keys.values() if key.joined_to}
+    others = keys_numbered(connection, outside - set(found.keys))
     names = {key.key_id: Key(key.kind, key.value) for key in (*found.keys.values(), *others)}
     noted = {(edge.a, edge.b) for edge in found.edges}
     joins = [

@@ -10,6 +10,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from sqlalchemy import Connection
 
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import IdentityError
+from jingzhe.identity.dissolving import dissolve
 from jingzhe.identity.known import now_of, read_known
 from jingzhe.identity.observations import Coded, Coder, Observations
 from jingzhe.identity.rules import Rules, load_rules, project_salt
@@ -27,6 +29,8 @@ from jingzhe.store.state import State, counting
 from jingzhe.store.state import identity_tables as tables
 
 _CACHE_KB = 65_536
+_AFTER_SPLIT = 1_024
+"""So many observations are taken next where a key has passed its limit, and twice as many each time that none does."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +110,66 @@ def resolve(
         before = _replayed(connection, batch_id, content)
         if before is not None:
             return before
-        known = read_known(connection, coded, known_rules)
-        last_person = counting.last(connection, counting.PEOPLE)
-        done = work(known, coded.matrix, last_person)
-        change, at = next_change(connection), clock.now()
-        write(connection, Batch(coded, observations, rule), known, done, Change(change, at))
+        batch = _Work(connection, Batch(coded, observations, rule), known_rules, clock.now())
+        batch.run()
         row = {
-            "batch_id": batch_id, "change": change, "resolved_at": at, "observations": len(observations),
-            "content": content, "homes": zlib.compress(done.homes.tobytes(), 1),
+            "batch_id": batch_id, "change": batch.change, "resolved_at": batch.at, "observations": len(observations),
+            "content": content, "homes": zlib.compress(batch.homes.tobytes(), 1),
         }  # fmt: skip
         connection.execute(sa.insert(tables.identity_batch).values(row))
     return Resolved(
-        done.homes, done.people, change, done.last_person - last_person, len(done.moved), coded.junk,
-        unusable=coded.unusable,
-    )  # fmt: skip
+        batch.homes, batch.people, batch.change, batch.new_people, batch.merges, coded.junk, unusable=coded.unusable
+    )
+
+
+class _Work:
+    """A batch's work: at once, but where a joining key passes its limit.
+
+    There it stops, splits the key's person, and goes on with what there is then.
+
+    Args:
+        connection: a transaction that writes, and has its turn.
+        batch: the observations.
+        rules: what may join whom.
+        at: when.
+    """
+
+    def __init__(self, connection: Connection, batch: Batch, rules: Rules, at: datetime) -> None:
+        self._connection, self._batch, self._rules, self.at = connection, batch, rules, at
+        self.homes = self.people = np.empty(0, np.int64)
+        self.change = self.new_people = self.merges = 0
+
+    def run(self) -> None:
+        """Does it all."""
+        total, begin, size, splits = len(self._batch.observations), 0, len(self._batch.observations), 0
+        homes, people = [], []
+        while True:
+            end = min(begin + size, total)
+            whole = (begin, end) == (0, total)
+            part = self._batch if whole else self._batch.part(begin, end)
+            known = read_known(self._connection, part.coded, self._rules)
+            last_person = counting.last(self._connection, counting.PEOPLE)
+            done = work(known, part.coded.matrix, last_person)
+            crowded = [(row, code) for code, row in done.crowded.items() if known.strong[code]]
+            if crowded and min(crowded)[0] + 1 < end - begin:
+                size = min(crowded)[0] + 1
+                continue
+            self.change = next_change(self._connection)
+            write(self._connection, part, known, done, Change(self.change, self.at))
+            homes.append(done.homes)
+            people.append(done.people)
+            self.new_people += done.last_person - last_person
+            self.merges += len(done.moved)
+            for number in sorted(int(known.ids[code]) for _, code in crowded):
+                self.change = next_change(self._connection)
+                splits += len(dissolve(self._connection, self._rules, number, Change(self.change, self.at))) > 0
+            begin = end
+            size = _AFTER_SPLIT if crowded else 2 * size
+            if begin >= total:
+                break
+        self.homes, self.people = np.concatenate(homes), np.concatenate(people)
+        if len(homes) > 1 or splits:
+            self.people = now_of(self._connection, self.homes)
 
 
 def _content(coded: Coded) -> str:

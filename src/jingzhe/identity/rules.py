@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from jingzhe.core.errors import SettingError
-from jingzhe.identity.keys import KINDS, NEVER, NORMALISERS, Kind, base_kind
+from jingzhe.identity.keys import KINDS, NEVER, NORMALISERS, Kind, base_kind, hidden
 from jingzhe.store.state import State, documents
 
 DOCUMENT = ("identity", "rules")
@@ -29,6 +29,7 @@ class Rules:
         kinds: by name.
         never: values, in lower case and as normalised, that join nobody whatever their kind.
         never_of: the same for single kinds, such as a shop's own telephone number.
+        never_hashed: the same for personal kinds, as keyed hashes: how the project's rules are kept.
         region: ISO 3166 region of telephone numbers without a country code.
     """
 
@@ -36,6 +37,7 @@ class Rules:
     never: frozenset[str] = NEVER
     never_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
     region: str = "CN"
+    never_hashed: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind in self.kinds.values():
@@ -105,7 +107,34 @@ class Rules:
             "never": sorted(self.never),
             "never_of": {name: sorted(values) for name, values in self.never_of.items()},
             "region": self.region,
+            "never_hashed": {name: sorted(hashes) for name, hashes in self.never_hashed.items()},
         }
+
+    def as_kept(self, salt: bytes) -> Rules:
+        """Returns the rules without anything personal: such values as keyed hashes.
+
+        Raises:
+            SettingError: a value can be none of its kind.
+        """
+        hashes = {name: set(known) for name, known in self.never_hashed.items()}
+        plain = {}
+        for name, values in self.never_of.items():
+            if self.kind(name).personal:
+                hashes.setdefault(name, set()).update(self.hashed(name, value, salt) for value in values)
+            else:
+                plain[name] = values
+        return replace(self, never_of=plain, never_hashed={name: frozenset(found) for name, found in hashes.items()})
+
+    def hashed(self, name: str, value: str, salt: bytes) -> str:
+        """Returns the keyed hash under which a personal value is kept.
+
+        Raises:
+            SettingError: it can be no value of the kind; it is not repeated.
+        """
+        written = NORMALISERS[self.kind(name).normaliser](value, self.region)
+        if written is None:
+            raise SettingError(f"This is no value of the kind {name!r}", hint="Write it as sources do.", kind=name)
+        return hidden(self.called(name), written, salt)
 
 
 def rules_from(document: Mapping[str, Any]) -> Rules:
@@ -113,12 +142,12 @@ def rules_from(document: Mapping[str, Any]) -> Rules:
 
     Args:
         document: ``kinds`` by name, each with the fields that differ from the one that ships; ``never``,
-            ``never_of``, ``region``.
+            ``never_of``, ``never_hashed``, ``region``.
 
     Raises:
         SettingError: a field has no meaning or no usable value.
     """
-    unknown = set(document) - {"kinds", "never", "never_of", "region"}
+    unknown = set(document) - {"kinds", "never", "never_of", "never_hashed", "region"}
     if unknown:
         raise SettingError(f"The rules have no field {min(unknown)!r}")
     kinds = dict(KINDS)
@@ -133,6 +162,7 @@ def rules_from(document: Mapping[str, Any]) -> Rules:
         frozenset(value.lower() for value in document.get("never", NEVER)),
         {name: frozenset(v.lower() for v in values) for name, values in document.get("never_of", {}).items()},
         document.get("region", "CN"),
+        {name: frozenset(hashes) for name, hashes in document.get("never_hashed", {}).items()},
     )
 
 
@@ -142,9 +172,23 @@ def load_rules(state: State) -> Rules:
     return rules_from(document.body) if document else Rules()
 
 
-def save_rules(state: State, rules: Rules) -> int:
-    """Keeps rules as the project's; they hold for observations from then on. Returns the number of the version."""
-    return state.put_document(*DOCUMENT, rules.document())
+def save_rules(state: State, rules: Rules, *, connection: Connection | None = None) -> int:
+    """Keeps rules as the project's; they hold for observations from then on. Returns the number of the version.
+
+    Personal values that never join are kept as keyed hashes.
+
+    Args:
+        state: the state store.
+        rules: what is to hold.
+        connection: a transaction that writes, to become part of; None: one of its own.
+    """
+    if connection is None:
+        with state.writing() as own:
+            return save_rules(state, rules, connection=own)
+    kept = rules
+    if any(rules.kind(name).personal for name in rules.never_of):
+        kept = rules.as_kept(project_salt(state, connection))
+    return state.put_document(*DOCUMENT, kept.document(), connection=connection)
 
 
 def known_salt(connection: Connection) -> bytes | None:

@@ -31,7 +31,7 @@ def parts_without(found: Member, apart: Iterable[Pair], joins: Callable[[str], b
 
     A joining key hangs on the key through which it came, or on its person where it founded one. A device or cookie
     hangs on the key that it follows and on nothing else, so it holds no two people together; a person whose history
-    was claimed hangs on the key that claimed it.
+    was claimed hangs on the key that claimed it. A joining key that belongs to nobody is in no part.
 
     Args:
         found: the person.
@@ -39,6 +39,7 @@ def parts_without(found: Member, apart: Iterable[Pair], joins: Callable[[str], b
         joins: tells whether keys of a kind may join people.
     """
     left_out = set(apart)
+    alive = {number: key for number, key in found.keys.items() if key.shared_us is None or not joins(key.kind)}
     above: dict[_Node, _Node] = {}
 
     def top(node: _Node) -> _Node:
@@ -47,10 +48,10 @@ def parts_without(found: Member, apart: Iterable[Pair], joins: Callable[[str], b
             above[node] = node = above[above[node]]
         return node
 
-    nodes = [*(("person", person) for person in found.people), *(("key", key) for key in found.keys)]
+    nodes = [*(("person", person) for person in found.people), *(("key", key) for key in alive)]
     for node in nodes:
         top(node)
-    for one, other in _links(found, left_out, joins):
+    for one, other in _links(found, alive, left_out, joins):
         above[top(one)] = top(other)
     parts: dict[_Node, Part] = {}
     for node in nodes:
@@ -59,20 +60,22 @@ def parts_without(found: Member, apart: Iterable[Pair], joins: Callable[[str], b
     return sorted(parts.values(), key=lambda part: (not part.people, min(part.people or part.keys)))
 
 
-def _links(found: Member, left_out: set[Pair], joins: Callable[[str], bool]) -> Iterable[tuple[_Node, _Node]]:
-    for key in found.keys.values():
+def _links(
+    found: Member, alive: dict[int, KeyRow], left_out: set[Pair], joins: Callable[[str], bool]
+) -> Iterable[tuple[_Node, _Node]]:
+    for key in alive.values():
         link = _own_link(found, key, left_out, joins)
         if link is not None:
             yield ("key", key.key_id), link
     for edge in found.edges:
         if frozenset((edge.a, edge.b)) not in left_out:
-            yield from _edge_links(found, edge, joins)
+            yield from _edge_links(found, edge, alive, joins)
 
 
 def _own_link(found: Member, key: KeyRow, left_out: set[Pair], joins: Callable[[str], bool]) -> _Node | None:
     """Returns what a key hangs on by its own row."""
     through = found.keys.get(key.joined_to) if key.joined_to else None
-    if through is not None and frozenset((key.key_id, through.key_id)) in left_out:
+    if through is not None and (frozenset((key.key_id, through.key_id)) in left_out or _is_nobodys(through, joins)):
         # A device goes back to the anonymous person whom it had been before; others have nobody.
         claimed = [e for e in found.edges if e.outcome == "claimed" and (e.a, e.b) == (through.key_id, key.key_id)]
         former = claimed[0].lost if claimed else None
@@ -83,12 +86,18 @@ def _own_link(found: Member, key: KeyRow, left_out: set[Pair], joins: Callable[[
     return ("person", key.person_id) if key.person_id in found.people else None
 
 
-def _edge_links(found: Member, edge: Edge, joins: Callable[[str], bool]) -> Iterable[tuple[_Node, _Node]]:
-    a, b = found.keys.get(edge.a), found.keys.get(edge.b)
+def _is_nobodys(key: KeyRow, joins: Callable[[str], bool]) -> bool:
+    return key.shared_us is not None and joins(key.kind)
+
+
+def _edge_links(
+    found: Member, edge: Edge, alive: dict[int, KeyRow], joins: Callable[[str], bool]
+) -> Iterable[tuple[_Node, _Node]]:
+    a, b = alive.get(edge.a), alive.get(edge.b)
     if edge.outcome == "claimed" and edge.lost in found.people:
         if a is not None and joins(a.kind):
             yield ("key", edge.a), ("person", edge.lost)
-        elif edge.person_id in found.people:
+        elif edge.person_id in found.people and edge.a not in found.keys.keys() - alive.keys():
             yield ("person", edge.person_id), ("person", edge.lost)
     elif edge.outcome in {"same", "merged"} and a is not None and b is not None and joins(a.kind) and joins(b.kind):
         yield ("key", edge.a), ("key", edge.b)

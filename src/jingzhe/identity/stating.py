@@ -16,9 +16,11 @@ from sqlalchemy import Connection
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import IdentityError
 from jingzhe.identity import queries
+from jingzhe.identity.deciding import By, Decision, decide
 from jingzhe.identity.keyring import KeyRow
 from jingzhe.identity.keys import Key
-from jingzhe.identity.merges import By, Decision, block, decide, folded_people, kept_apart, merge_within, write_parts
+from jingzhe.identity.merges import block, kept_apart, merge_within
+from jingzhe.identity.parting import folded_of, write_parts
 from jingzhe.identity.people import Member, current, key_within, member
 from jingzhe.identity.resolving import next_change, take_turn
 from jingzhe.identity.rules import Rules, load_rules
@@ -105,12 +107,12 @@ def _leave(connection: Connection, row: KeyRow, rules: Rules, by: By, change: Ch
     parts, apart = _parts(row, found, named, blocked, rules)
     for other in apart:
         block(connection, row.key_id, other)
-    folded = folded_people(connection, found, parts)
+    folded = folded_of(connection, found, parts)
     people = write_parts(connection, found, parts, rules, change)
     details: dict[str, Any] = {"from": found.person_id, "to": people, "keys": [[row.kind, row.value]]}
     if folded:
         details["folded"] = folded
-    decide(connection, Decision(change.number, change.at, by.who, "unbind", by.why, details))
+    decide(connection, Decision(change.number, change.at, by.who, "unbind", by.why, details), None)
 
 
 def _parts(

@@ -1,93 +1,23 @@
 """One observation after another: whose it is, which keys join, which people merge, what is refused.
 
-This is the meaning of the rules. It works on a part of the graph that was read into memory (:class:`Graph`) and notes
-what changed; it knows no database. What a stream of observations does is the same however it is cut into batches.
+This is the meaning of the rules. It works on a part of the graph that was read into memory
+(:class:`jingzhe.identity.graph.Graph`) and notes what changed; it knows no database. What a stream of observations does
+is the same however it is cut into batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
+from jingzhe.identity.graph import Graph
 from jingzhe.identity.known import Known, Numbers
 from jingzhe.identity.noting import EdgeRow
 
 NOBODY = 0
 """The person of an observation without a key that can be used."""
-
-
-@dataclass
-class Graph:
-    """The keys of a batch, by code, as the store knows them, and the people they lead to.
-
-    The lists are the arrays of :class:`jingzhe.identity.known.Known`: lists are quicker one by one.
-
-    Args:
-        ids: see there.
-        kinds: see there.
-        strong: see there.
-        limit: see there.
-        after: see there.
-        person: see there.
-        joined: see there.
-        partners: see there.
-        shared: see there.
-        parent: who took a person over; people that are not in it stand for themselves.
-        anonymous: people without a joining key.
-        counts: keys per limited kind of the people to whom some may be added.
-        edges: pairs of codes (:meth:`pair`) seen before.
-        blocked: pairs of codes that may not join.
-        never: people who may not become one, both ways.
-    """
-
-    ids: list[int]
-    kinds: list[int]
-    strong: list[bool]
-    limit: list[int]
-    after: list[int]
-    person: list[int]
-    joined: list[int]
-    partners: list[int]
-    shared: list[bool]
-    parent: dict[int, int] = field(default_factory=dict)
-    anonymous: set[int] = field(default_factory=set)
-    counts: dict[int, dict[int, int]] = field(default_factory=dict)
-    edges: set[int] = field(default_factory=set)
-    blocked: set[int] = field(default_factory=set)
-    never: dict[int, set[int]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, known: Known) -> Graph:
-        """Returns what is known, one by one."""
-        moved = known.person != known.root
-        parent = dict(zip(known.person[moved].tolist(), known.root[moved].tolist(), strict=True))
-        return cls(
-            known.ids.tolist(), known.kinds.tolist(), known.strong.tolist(), known.limit.tolist(),
-            known.after.tolist(), known.person.tolist(), known.joined.tolist(), known.partners.tolist(),
-            known.shared.tolist(), parent, set(known.anonymous),
-            {person: dict(counts) for person, counts in known.counts.items()},
-            set(known.pairs.tolist()), known.blocked, {one: set(others) for one, others in known.never.items()},
-        )  # fmt: skip
-
-    @classmethod
-    def empty(cls, known: Known) -> Graph:
-        """Returns no keys, and the people without a joining key."""
-        return cls([], [], [], [], [], [], [], [], [], anonymous=set(known.anonymous))
-
-    def pair(self, a: int, b: int) -> int:
-        """Returns one number for a pair of codes, whichever comes first."""
-        return (a << 32) | b if a < b else (b << 32) | a
-
-    def root(self, person: int) -> int:
-        """Returns the person who stands for ``person`` now."""
-        parent = self.parent
-        above = parent.get(person, person)
-        while above != person:
-            person, above = above, parent.get(above, above)
-        return person
 
 
 class FirstName(NamedTuple):
@@ -140,12 +70,21 @@ class Walk:
             number: of the observation.
         """
         graph = self.graph
-        shared, person = graph.shared, graph.person
+        shared = graph.shared
         live = [key for key in keys if not shared[key]]
-        if self.counting and len(live) > 1:
+        beside: list[tuple[int, int]] = []
+        if self.counting and len(keys) > 1:
+            beside = self._count_pairs(keys, live, number)
             live = self._without_crowded(live, number)
-        if not live:
-            return NOBODY
+        home = self._live(live, number) if live else NOBODY
+        for a, b in beside:
+            self._note_beside(a, b, live, number)
+        return home
+
+    def _live(self, live: list[int], number: int) -> int:
+        """Returns the person under whom the facts of an observation are filed; its keys are somebody's."""
+        graph = self.graph
+        person = graph.person
         anchor = live[0]
         if len(live) == 1:
             if person[anchor] < 0:
@@ -164,38 +103,60 @@ class Walk:
 
     # ---- keys seen with too many
 
+    def _count_pairs(self, keys: tuple[int, ...], live: list[int], number: int) -> list[tuple[int, int]]:
+        """Counts the partners of joining keys, each pair once; returns the new pairs that may be no evidence.
+
+        Whether a key belongs to nobody follows from all that it was ever seen with, whatever the order.
+        """
+        graph = self.graph
+        strong, shared, after, partners = graph.strong, graph.shared, graph.after, graph.partners
+        joining = [key for key in keys if strong[key]]
+        beside = []
+        for place, a in enumerate(joining):
+            for b in joining[place + 1 :]:
+                pair = graph.pair(a, b)
+                if pair in graph.edges or (shared[a] and shared[b]):
+                    continue
+                if pair not in graph.beside:
+                    for key in (a, b):
+                        if after[key] and not shared[key]:
+                            partners[key] += 1
+                            self._changes(key, number)
+                if len(keys) > 2 or len(live) < 2 or partners[a] > after[a] > 0 or partners[b] > after[b] > 0:
+                    beside.append((a, b))
+        return beside
+
     def _without_crowded(self, live: list[int], number: int) -> list[int]:
-        """Returns the keys that are still somebody's; counts the new partners of the others."""
+        """Returns the keys that are still somebody's; counts with how many people each device was seen."""
         graph = self.graph
         strong, after, partners = graph.strong, graph.after, graph.partners
-        while len(live) > 1:
-            anchor = live[0]
-            new = [key for key in live[1:] if graph.pair(anchor, key) not in graph.edges]
-            if not new:
-                return live
-            crowded = [key for key in new if after[key] and strong[anchor] and partners[key] >= after[key]]
-            added = sum(1 for key in new if strong[key])
-            if not crowded and after[anchor] and partners[anchor] + added > after[anchor]:
-                crowded = [anchor]
-            if not crowded:
-                self._count_partners(anchor, new, number)
-                return live
-            for key in crowded:
-                graph.shared[key] = True
-                self.crowded[key] = number
-                self._changes(key, number)
-            live = [key for key in live if key not in crowded]
-        return live
+        crowded = [key for key in live if strong[key] and partners[key] > after[key] > 0]
+        live = [key for key in live if key not in crowded]
+        anchor = live[0] if live else -1
+        if live and strong[anchor]:
+            for key in live[1:]:
+                if strong[key] or not after[key] or graph.pair(anchor, key) in graph.edges:
+                    continue
+                if partners[key] >= after[key]:
+                    crowded.append(key)
+                else:
+                    partners[key] += 1
+                    self._changes(key, number)
+        for key in crowded:
+            graph.shared[key] = True
+            self.crowded[key] = number
+            self._changes(key, number)
+        return [key for key in live if key not in crowded]
 
-    def _count_partners(self, anchor: int, new: list[int], number: int) -> None:
+    def _note_beside(self, a: int, b: int, live: list[int], number: int) -> None:
+        """Notes a new pair of joining keys that is no evidence, under one that is somebody's."""
         graph = self.graph
-        for key in new:
-            if graph.after[key] and graph.strong[anchor]:
-                graph.partners[key] += 1
-                self._changes(key, number)
-            if graph.after[anchor] and graph.strong[key]:
-                graph.partners[anchor] += 1
-                self._changes(anchor, number)
+        pair = graph.pair(a, b)
+        if pair in graph.edges or pair in graph.beside or not (a in live or b in live):
+            return
+        if graph.after[a] or graph.after[b] or graph.after[live[0]]:
+            graph.beside.add(pair)
+            self._edge(*((a, b) if a in live else (b, a)), "beside", number)
 
     # ---- new keys
 

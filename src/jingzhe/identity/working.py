@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from jingzhe.identity.components import pairs_of, plain, settle
+from jingzhe.identity.components import beside_of, pairs_of, plain, settle
+from jingzhe.identity.graph import Graph
 from jingzhe.identity.known import Known, Numbers
 from jingzhe.identity.noting import Noted
-from jingzhe.identity.walking import FirstName, Graph, Walk
+from jingzhe.identity.walking import FirstName, Walk
 from jingzhe.store.state.ordering import distinct, first_places, order_of
 
 
@@ -55,7 +57,7 @@ def work(known: Known, matrix: Numbers, last_person: int, *, one_by_one: bool = 
         one_by_one: True to take no short cut.
     """
     first_name = FirstName(last_person + 1, matrix.shape[1] + 1)
-    is_plain = np.zeros(len(matrix), bool) if one_by_one else plain(known, pairs_of(matrix))
+    is_plain = np.zeros(len(matrix), bool) if one_by_one else _plain(known, matrix)
     rows, slow = np.flatnonzero(is_plain), np.flatnonzero(~is_plain)
     before = _standing(known, len(slow) > 0)
     quick = settle(known, matrix[rows], rows, first_name)
@@ -77,6 +79,11 @@ def work(known: Known, matrix: Numbers, last_person: int, *, one_by_one: bool = 
         sorted(known.anonymous - anonymous), unnamed[unnamed > last_person].tolist(),
         called.last,
     )  # fmt: skip
+
+
+def _plain(known: Known, matrix: Numbers) -> NDArray[np.bool_]:
+    pairs = pairs_of(matrix)
+    return plain(known, pairs, beside_of(known, matrix, pairs.anchor))
 
 
 def _walk(known: Known, matrix: Numbers, slow: Numbers, homes: Numbers, first_name: FirstName) -> tuple[Walk, Numbers]:

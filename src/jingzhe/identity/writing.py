@@ -27,6 +27,12 @@ class Batch(NamedTuple):
     observations: Observations
     rule: str
 
+    def part(self, begin: int, end: int) -> Batch:
+        """Returns some of the observations."""
+        seen = self.observations
+        some = Observations((), seen.at_us[begin:end], seen.events[begin:end])
+        return Batch(self.coded.part(begin, end), some, self.rule)
+
 
 class Change(NamedTuple):
     """A change to the graph: its number, and when it was made."""
