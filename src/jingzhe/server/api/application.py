@@ -41,6 +41,7 @@ from jingzhe.server.api.routes import (
 from jingzhe.server.api.routes import settings as settings_routes
 from jingzhe.server.api.services import Services
 from jingzhe.server.api.watching import Counters, Watched
+from jingzhe.server.worker_metrics import WorkerMetrics
 
 _SUBJECTS = (
     session,
@@ -73,6 +74,7 @@ def create_api(
     log: Log | None = None,
     registry: CollectorRegistry | None = None,
     closed: Callable[[], str] | None = None,
+    works: bool = False,
     also: Sequence[Routes] = (),
 ) -> FastAPI:
     """Returns the API of a project, as an ASGI application.
@@ -85,6 +87,7 @@ def create_api(
         log: one line a request; None: JSON lines on standard error.
         registry: where measurements go, for ``/metrics``; None: one of its own.
         closed: says why the collector beside it takes nothing, empty where it does; None: there is none beside it.
+        works: whether a worker belongs to this server, which is not ready then where nothing drains.
         also: routes of other parts, declared in the same way.
 
     Raises:
@@ -108,7 +111,10 @@ def create_api(
     app.state.services = services
     app.state.guard = Guard(services)
     app.state.closed = closed
+    app.state.works = works
     counters = Counters(registry or CollectorRegistry())
+    if registry is None:
+        counters.registry.register(WorkerMetrics(services.state, services.inbox))
     app.state.registry = counters.registry
     problems.install(app)
     over_tls = workspace.settings.is_public_over_tls
