@@ -73,7 +73,7 @@ def test_both_answer_at_one_address(tmp_path: Path) -> None:
         assert {"/api/v1/sources", "/api/v1/people/{person_id}", "/readyz"} <= document["paths"].keys()
         assert not [path for path in document["paths"] if path.startswith(("/v1/", "/sa"))]
         ready = (await client.get("/readyz")).json()
-        assert ready == {"ready": True, "state": True, "lake": True, "collecting": True}
+        assert ready == {"ready": True, "state": True, "lake": True, "collecting": True, "draining": None}
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/metrics")).status_code == 401
         page = (await client.get("/metrics", headers={"Authorization": f"Bearer {key}"})).text

@@ -328,9 +328,10 @@ class Accounts:
             audit.record(connection, now, by, "account.changed", before.account_id, details=details)
 
 
-def end_sessions(connection: Connection, account_id: str, now: datetime) -> int:
-    """Ends all sessions of an account; returns how many."""
+def end_sessions(connection: Connection, account_id: str, now: datetime, *, but: str = "") -> int:
+    """Ends all sessions of an account, but for one where it is named; returns how many."""
     alive = sa.and_(access_session.c.account_id == account_id, access_session.c.revoked_at.is_(None))
+    alive = sa.and_(alive, access_session.c.session_id != but)
     return int(connection.execute(sa.update(access_session).where(alive).values(revoked_at=now)).rowcount)
 
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from jingzhe.access import audit, passwords, throttle
-from jingzhe.access.accounts import Account, normalised
+from jingzhe.access.accounts import Account, end_sessions, normalised
 from jingzhe.access.actor import NOBODY, Actor
-from jingzhe.access.errors import NotSignedInError, NotThereError, RefusedValueError
+from jingzhe.access.errors import ConflictError, ForbiddenError, NotSignedInError, NotThereError, RefusedValueError
 from jingzhe.access.permissions import of_role
 from jingzhe.access.secrets import equal, hashed, new_id, new_token
 from jingzhe.core.clock import Clock
@@ -138,6 +138,45 @@ class Sessions:
                 throttle.succeeded(connection, subjects)
                 return self._begin(connection, row, password, client, now)
         raise NotSignedInError("Address and password do not belong together", hint="Try again, or ask for a new link.")
+
+    def change_password(self, by: Actor, old: str, new: str, *, network: str) -> None:
+        """Sets the password of whoever has a session; their other sessions end.
+
+        Args:
+            by: who they are.
+            old: the password so far; attempts are counted with those of signing in.
+            new: the password from now on.
+            network: as for :meth:`sign_in`.
+
+        Raises:
+            ConflictError: a key asks, which has no password.
+            ForbiddenError: the old password is not right.
+            RefusedValueError: the new one is too simple.
+            ThrottledError: too many attempts have failed.
+        """
+        if by.session_id is None:
+            raise ConflictError("A key has no password", hint="Sign in to change one.")
+        now, mine = self._clock.now(), account.c.account_id == by.actor_id
+        with self._state.reading() as connection:
+            row = connection.execute(sa.select(account).where(mine)).one()
+        plain = passwords.checked(new, row.email)
+        subjects = (throttle.account(row.email), throttle.address(network))
+        with self._state.writing() as connection:
+            throttle.begin(connection, subjects, now)
+        # Both hashes outside of transactions: others need not wait for them.
+        fits = passwords.matches(row.password_hash, old)
+        made = passwords.hash_of(plain) if fits else ""
+        with self._state.writing() as connection:
+            # Somebody may have set another one meanwhile, by a link.
+            unchanged = sa.and_(mine, account.c.password_hash == row.password_hash)
+            if fits and connection.execute(sa.update(account).where(unchanged).values(password_hash=made)).rowcount:
+                throttle.succeeded(connection, subjects)
+                ended = end_sessions(connection, by.actor_id, now, but=by.session_id)
+                details = {"by": "password", "sessions_ended": ended}
+                audit.record(connection, now, by, "account.password-set", by.actor_id, details=details)
+                return
+            audit.record(connection, now, by, "account.password-refused", by.actor_id)
+        raise ForbiddenError("The old password is not right", hint="Try again, or ask an owner for a link.")
 
     def actor(self, token: str) -> tuple[Actor, Session]:
         """Returns who has a session, and notes that it was used.

@@ -102,7 +102,10 @@ def _serve(home: Path | None, role: str, host: str, port: int, base_url: str | N
             held.callback(worker.end)
         workspace = (lambda: jingzhe.open(home, **ASKED)) if has_api else None
         links = short_links(collect, state, own, clock=SystemClock(), log=log) if collect else None
-        serve_app(site(collect=collect, workspace=workspace, log=log, started=started, links=links), listen)
+        app = site(
+            collect=collect, workspace=workspace, log=log, started=started, links=links, works=worker is not None
+        )
+        serve_app(app, listen)
 
 
 def _collector(held: ExitStack, own: Settings, state: State, **how: Any) -> Collector:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.collect.calls import Normalised, Refused
+from jingzhe.store.state import State
 from jingzhe.store.state.collect_tables import collected as table
+from jingzhe.store.state.collect_tables import source as sources
 
 ACCEPTED = "accepted"
 HISTORICAL = "historical"
@@ -154,3 +156,17 @@ def last_seen(connection: Connection) -> Mapping[int, tuple[int, int | None]]:
         int(number): (int(received), None if happened is None else int(happened))
         for number, received, happened in connection.execute(wanted)
     }
+
+
+def totals(state: State) -> list[tuple[str, str, int]]:
+    """Returns all events ever drained, by name of the source and outcome.
+
+    Raises:
+        StateError: the state store cannot be used.
+    """
+    count = sa.func.sum(table.c.events)
+    name = sa.func.coalesce(sources.c.name, "?")
+    joined = table.outerjoin(sources, sources.c.source_id == table.c.source_id)
+    wanted = sa.select(name, table.c.outcome, count).select_from(joined).group_by(name, table.c.outcome)
+    with state.reading() as connection:
+        return [(str(source), str(outcome), int(events)) for source, outcome, events in connection.execute(wanted)]

@@ -29,6 +29,7 @@ from jingzhe.server.collector import Collector
 from jingzhe.server.metrics import Metrics
 from jingzhe.server.site import API_PARTS, Later, Part, Site
 from jingzhe.server.welcome import Welcome
+from jingzhe.server.worker_metrics import WorkerMetrics
 from jingzhe.store.state import State
 from jingzhe.store.state.inbox import Inbox
 
@@ -102,6 +103,7 @@ def collector(
         guarded: True to show measurements only to a key with the scope ``metrics.read``, as the API does.
     """
     metrics = Metrics()
+    metrics.registry.register(WorkerMetrics(state))
     said = log or log_to_stderr()
     commits = GroupCommit(inbox, clock, metrics.committed, said)
     admission = Admission(inbox, lambda: live_keys(state), limits or Limits(), log=said)
@@ -116,6 +118,7 @@ def site(
     log: Log | None = None,
     started: Callable[[], None] | None = None,
     links: Part | None = None,
+    works: bool = False,
 ) -> Site:
     """Returns the ASGI app of a server: collection, the API, or both at one address.
 
@@ -125,6 +128,7 @@ def site(
         log: None: JSON lines on standard error.
         started: called in a thread when the server has begun.
         links: the redirect of short links; None: this server has none.
+        works: whether this server has a worker, so that it is not ready where nothing drains.
 
     Raises:
         ValueError: there is neither.
@@ -135,13 +139,13 @@ def site(
         if collect is None:
             raise ValueError("A server without collection and without API has nothing to do")
         return Site(collect, short, told, started)
-    api = Later(_api(workspace, collect, told), told)
+    api = Later(_api(workspace, collect, told, works), told)
     parts: dict[str, Part] = {**dict.fromkeys(API_PARTS, api), "": Welcome(), **short}
     return Site(collect or api, parts, told, started)
 
 
 def _api(
-    workspace: Callable[[], Workspace], beside: Collector | None, log: Log
+    workspace: Callable[[], Workspace], beside: Collector | None, log: Log, works: bool
 ) -> Callable[[], AbstractAsyncContextManager[FastAPI]]:
     def make() -> AbstractAsyncContextManager[FastAPI]:
         from jingzhe.server.api.application import create_api  # noqa: PLC0415 - loads everything; takes seconds
@@ -153,6 +157,7 @@ def _api(
                 log=log,
                 registry=beside.metrics.registry if beside else None,
                 closed=(lambda: beside.closed) if beside else None,
+                works=works,
             )
         except BaseException:
             opened.close()

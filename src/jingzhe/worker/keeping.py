@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from jingzhe.app.worker_counts import COMPACTED_AT, COMPACTIONS, WorkerCounts
 from jingzhe.app.workspace import Workspace
 from jingzhe.core.errors import JingzheError
 from jingzhe.core.failures import told
@@ -39,6 +40,7 @@ class Keeper:
         retry_seconds: pause after a failure.
         is_behind: tells whether the drain is behind; there is no compaction then.
         seconds: a clock that nobody sets.
+        counts: counts compactions; None: nobody does.
     """
 
     workspace: Workspace
@@ -48,6 +50,7 @@ class Keeper:
     retry_seconds: float
     is_behind: Callable[[], bool] = lambda: False
     seconds: Callable[[], float] = time.monotonic
+    counts: WorkerCounts | None = None
     _gather_at: float = field(init=False)
     _compact_at: float = field(init=False)
 
@@ -92,6 +95,8 @@ class Keeper:
             with span("jingzhe.compaction") as noted:
                 done = self.workspace.compact(between=lambda: self._gather(stopping), stopping=stopping)
                 noted.set(jingzhe__rows=done.rows, jingzhe__files_removed=done.files_removed)
+            if self.counts is not None:
+                self.counts.count(COMPACTIONS, COMPACTED_AT)
             self.log.info(
                 "compacted", tables=list(done.tables), rows=done.rows, files_removed=done.files_removed,
                 seconds=round(self.seconds() - begun, 3),

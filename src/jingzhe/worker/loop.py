@@ -6,6 +6,7 @@ Each piece of work publishes by itself, so the worker can be killed anywhere.
 from __future__ import annotations
 
 import gc
+import math
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from jingzhe.app.tidying import tidy
+from jingzhe.app.worker_counts import DRAIN_FAILURES, DRAINED_AT, DRAINS, REFRESHED_AT, REFRESHES, WorkerCounts
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.draining import Drain, Drained
 from jingzhe.core import failures
@@ -78,6 +80,7 @@ class Worker:
     ending: threading.Event = field(default_factory=threading.Event)
     beside: Sequence[Callable[[threading.Event], object]] = ()
     keeper: Keeper = field(init=False)
+    counts: WorkerCounts = field(init=False)
     _due: dict[str, float] = field(default_factory=dict)
     _changed: bool = True
     _behind: bool = False
@@ -85,9 +88,10 @@ class Worker:
     def __post_init__(self) -> None:
         begun, cadence = self.seconds(), self.cadence
         self._due = {"refresh": begun, "tidy": begun, "moved": begun}
+        self.counts = WorkerCounts(self.workspace.warehouse.state, self.log)
         self.keeper = Keeper(
             self.workspace, self.log, cadence.gather_seconds, cadence.compact_seconds, cadence.retry_seconds,
-            lambda: self._behind, self.seconds,
+            lambda: self._behind, self.seconds, self.counts,
         )  # fmt: skip
 
     def run(self) -> None:
@@ -104,11 +108,13 @@ class Worker:
         try:
             while not self.ending.is_set():
                 self._attempt()
+                self.counts.write(self.seconds())
         finally:
             self.ending.set()
             self.drain.close()
             for thread in threads:
                 thread.join(_BESIDE_SECONDS)
+            self.counts.write(math.inf)
 
     def _attempt(self) -> None:
         """Does a round and waits until the next."""
@@ -116,10 +122,12 @@ class Worker:
         try:
             done = self.round()
         except JingzheError as error:
+            self.counts.count(DRAIN_FAILURES)
             self.log.error("work failed and will be tried again", code=error.code, reason=error.message)
             self.ending.wait(self.cadence.retry_seconds)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the other work and the next round go on
+            self.counts.count(DRAIN_FAILURES)
             self.log.error("work failed and will be tried again", code="internal", reason=failures.told(error))
             self.ending.wait(self.cadence.retry_seconds)
             return
@@ -135,6 +143,7 @@ class Worker:
             if not done.rows:
                 told.drop()
         if done.rows:
+            self.counts.count(DRAINS, DRAINED_AT)
             self._changed = self._changed or done.calls > 0
             self.log.info(
                 "drained", events=done.events, duplicates=done.duplicates, quarantined=done.quarantined,
@@ -173,6 +182,7 @@ class Worker:
                 return
             told.set(jingzhe__profiles=done.people, jingzhe__full=done.full)
         took = self.seconds() - begun
+        self.counts.count(REFRESHES, REFRESHED_AT)
         self._changed = False
         self._due["refresh"] = self.seconds() + max(self.cadence.refresh_seconds - took, took * (1 / share - 1))
         if done.people:

@@ -73,7 +73,7 @@ def test_a_store_that_fails_is_told_without_its_words(empty: Site) -> None:
     client = empty.signed_in("owner")
     path = Path(empty.workspace.settings.home) / "state.db"
     ready = client.ask("GET", "/readyz").json()
-    assert ready == {"ready": True, "state": True, "lake": True, "collecting": None}
+    assert ready == {"ready": True, "state": True, "lake": True, "collecting": None, "draining": None}
     with sqlite3.connect(path) as connection:
         connection.execute("ALTER TABLE api_key RENAME TO gone")
     connection.close()

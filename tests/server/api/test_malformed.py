@@ -22,7 +22,7 @@ from jingzhe.app.workspace import open_workspace
 from jingzhe.core.clock import FixedClock
 from jingzhe.server.api.application import create_api
 from tests.postgres import postgres_server, postgres_url
-from tests.server.api.client import Client
+from tests.server.api.client import V1, Client
 from tests.server.api.conftest import NOW, Site, Told
 from tests.server.api.test_document import ASKED_ELSEWHERE, SEED, check_problem, components
 
@@ -156,6 +156,20 @@ def test_a_text_that_postgresql_cannot_keep_is_no_failure(on_postgres: Site) -> 
     answers = _answers(owner, asked)
     found = [(one.method, one.path, answer.status_code) for one, answer in zip(asked, answers, strict=True)]
     assert [one for one in found if one[2] >= 500] == []
+
+
+def test_of_several_who_make_the_same_at_once_one_does(on_postgres: Site) -> None:
+    owner = on_postgres.signed_in("owner")
+    for number in range(5):
+        same: tuple[str, str, dict[str, str], dict[str, Any]] = (
+            "POST",
+            f"{V1}/sources",
+            {},
+            {"json": {"name": f"till {number}", "kind": "till"}},
+        )
+        answers = owner.ask_at_once(*[same] * 6)
+        assert sorted(answer.status_code for answer in answers) == [201, *[409] * 5]
+        assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"conflict"}
 
 
 def _answers(client: Client, asked: list[Odd]) -> Iterator[httpx.Response]:

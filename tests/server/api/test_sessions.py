@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jingzhe.access.actor import MACHINE
+from jingzhe.access.audit import rows as trail
 from jingzhe.app.workspace import open_workspace
 from jingzhe.core.clock import FixedClock
 from jingzhe.server.api.application import create_api
@@ -157,3 +158,37 @@ def test_an_owner_invites_changes_and_shuts_an_account(site: Site) -> None:
     actions = [row["action"] for row in owner.get("/audit").json()["items"]]
     assert {"account.made", "account.changed", "account.disabled"} <= set(actions)
     assert owner.get("/audit/verification").json()["whole"]
+
+
+def test_people_change_their_own_password_and_their_other_sessions_end(empty: Site) -> None:
+    new = {"old_password": PASSWORD, "password": "nine bridges under the moon"}
+    one, other = empty.signed_in("analyst"), empty.signed_in("analyst")
+    bystander = empty.signed_in("owner")
+    wrong = one.ask("PUT", f"{V1}/session/password", json={**new, "old_password": "plum rain over ten bridges"})
+    assert (wrong.status_code, wrong.json()["code"]) == (403, "forbidden")
+    simple = one.ask("PUT", f"{V1}/session/password", json={**new, "password": "short"})
+    assert (simple.status_code, simple.json()["where"]) == (422, {"field": "password"})
+    assert other.get("/session").status_code == 200
+    assert one.ask("PUT", f"{V1}/session/password", json=new).status_code == 204
+    assert one.get("/session").status_code == 200
+    assert other.get("/session").status_code == 401
+    assert bystander.get("/session").status_code == 200
+    assert Client(empty.app).sign_in("analyst@example.com", PASSWORD).status_code == 401
+    assert Client(empty.app).sign_in("analyst@example.com", new["password"]).status_code == 200
+    told = [row for row in trail(empty.workspace.warehouse.state) if row.action.startswith("account.password")]
+    assert [row.action for row in told[:2]] == ["account.password-set", "account.password-refused"]
+    assert new["password"] not in str(told)
+    with_key = empty.with_key("people.read").ask("PUT", f"{V1}/session/password", json=new)
+    assert (with_key.status_code, with_key.json()["code"]) == (409, "conflict")
+
+
+def test_guessing_the_old_password_is_slowed_down_as_signing_in_is(empty: Site) -> None:
+    client = empty.signed_in("analyst")
+    given = {"old_password": "plum rain over ten bridges", "password": "nine bridges under the moon"}
+    statuses = [client.ask("PUT", f"{V1}/session/password", json=given).status_code for _ in range(6)]
+    assert statuses == [403] * 5 + [429]
+    right = client.ask("PUT", f"{V1}/session/password", json={**given, "old_password": PASSWORD})
+    assert (right.status_code, right.headers["retry-after"]) == (429, "16")
+    assert Client(empty.app).sign_in("analyst@example.com", PASSWORD).status_code == 429
+    empty.clock.moment = NOW + timedelta(seconds=16)
+    assert client.ask("PUT", f"{V1}/session/password", json={**given, "old_password": PASSWORD}).status_code == 204

@@ -43,6 +43,7 @@ from jingzhe.server.api.routes import (
 from jingzhe.server.api.routes import settings as settings_routes
 from jingzhe.server.api.services import Services
 from jingzhe.server.api.watching import Counters, Watched
+from jingzhe.server.worker_metrics import WorkerMetrics
 
 _SUBJECTS = (
     session,
@@ -77,6 +78,7 @@ def create_api(
     log: Log | None = None,
     registry: CollectorRegistry | None = None,
     closed: Callable[[], str] | None = None,
+    works: bool = False,
     also: Sequence[Routes] = (),
 ) -> FastAPI:
     """Returns the API of a project, as an ASGI application.
@@ -89,6 +91,7 @@ def create_api(
         log: one line a request; None: JSON lines on standard error.
         registry: where measurements go, for ``/metrics``; None: one of its own.
         closed: says why the collector beside it takes nothing, empty where it does; None: there is none beside it.
+        works: whether a worker belongs to this server, which is not ready then where nothing drains.
         also: routes of other parts, declared in the same way.
 
     Raises:
@@ -112,7 +115,10 @@ def create_api(
     app.state.services = services
     app.state.guard = Guard(services)
     app.state.closed = closed
+    app.state.works = works
     counters = Counters(registry or CollectorRegistry())
+    if registry is None:
+        counters.registry.register(WorkerMetrics(services.state, services.inbox))
     app.state.registry = counters.registry
     problems.install(app)
     over_tls = workspace.settings.is_public_over_tls

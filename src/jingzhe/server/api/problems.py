@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, IntegrityError
 from starlette.exceptions import HTTPException
 
 from jingzhe.access.errors import (
@@ -195,7 +195,21 @@ def install(app: FastAPI) -> None:
         said = "The request holds a value that cannot be kept or looked for"
         return document(request, 422, "invalid-request", said, hint="Leave out signs such as NUL (U+0000).")
 
+    async def twice(request: Request, error: Exception) -> JSONResponse:
+        if not _is_taken(error):
+            raise error
+        request.scope["jingzhe.problem"] = "conflict"
+        said = "Somebody else made the same at this moment"
+        return document(request, 409, "conflict", said, hint="Look what is there, then try again.")
+
     app.add_exception_handler(DataError, unkept)
+    app.add_exception_handler(IntegrityError, twice)
     app.add_exception_handler(JingzheError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, plain)
+
+
+def _is_taken(error: Exception) -> bool:
+    """Tells whether a row could not be written because another one has its name; anything else is a fault of ours."""
+    orig = getattr(error, "orig", None)
+    return getattr(orig, "sqlstate", None) == "23505" or "UNIQUE constraint failed" in str(orig)

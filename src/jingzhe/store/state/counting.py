@@ -1,4 +1,4 @@
-"""Numbers that are given out once: of people, of changes to the identity graph and of its packed runs."""
+"""Numbers that are given out once: of people, of changes to the identity graph and of its packed runs; and counts."""
 
 from __future__ import annotations
 
@@ -59,3 +59,25 @@ def reserve(connection: Connection, name: str, count: int, *, above: int = 0) ->
     begin = max(last(connection, name), above)
     raise_to(connection, name, begin + count)
     return begin
+
+
+def add(connection: Connection, name: str, count: int) -> None:
+    """Adds to a counter of which nobody takes numbers: how often something happened.
+
+    Args:
+        connection: a transaction that writes.
+        name: the counter.
+        count: how many more.
+    """
+    which = identity_number.c.name == name
+    if not connection.execute(
+        sa.update(identity_number).where(which).values(last=identity_number.c.last + count)
+    ).rowcount:
+        connection.execute(sa.insert(identity_number).values(name=name, last=count))
+
+
+def starting_with(connection: Connection, start: str) -> dict[str, int]:
+    """Returns the counters whose names start so."""
+    columns = sa.select(identity_number.c.name, identity_number.c.last)
+    found = connection.execute(columns.where(identity_number.c.name.startswith(start, autoescape=True)))
+    return {str(name): int(last_) for name, last_ in found}

@@ -36,6 +36,15 @@ class NewPassword(Given):
     )
 
 
+class ChangedPassword(Given):
+    """The password so far, and the one from now on."""
+
+    old_password: str = Field(max_length=1024, examples=["plum rain over nine bridges"])
+    password: str = Field(
+        max_length=1024, description="15 characters at least", examples=["nine bridges under the moon"]
+    )
+
+
 class Me(Shown):
     """Who calls."""
 
@@ -103,7 +112,7 @@ _ALLOWED = {
 @routes.add("POST", "/session", needs="public", example=_ME)
 def sign_in(given: SignIn, request: Request, response: Response, served: Served) -> Me:
     """Signs in; the answer sets the session's cookie."""
-    network = request.client.host if request.client else "-"
+    network = _network(request)
     client = request.headers.get("User-Agent", "")
     begun = served.sessions.sign_in(given.email, given.password, network=network, client=client)
     response.set_cookie(
@@ -159,6 +168,12 @@ def set_password(given: NewPassword, served: Served) -> None:
     served.accounts.set_password(given.token, given.password)
 
 
+@routes.add("PUT", "/session/password", needs="signed-in", status=204)
+def change_password(given: ChangedPassword, request: Request, caller: Caller, served: Served) -> None:
+    """Changes the caller's own password; their other sessions end. Attempts count with those of signing in."""
+    served.sessions.change_password(caller, given.old_password, given.password, network=_network(request))
+
+
 @routes.add("GET", "/roles", needs="signed-in", example=_ALLOWED)
 def what_is_allowed(served: Served) -> Allowed:
     """Says which roles there are, and which permissions, which are also the scopes of keys."""
@@ -177,6 +192,10 @@ def what_is_allowed(served: Served) -> Allowed:
             PermissionShown(permission=one.name, doc=one.doc, for_keys=one.for_keys) for one in PERMISSIONS.values()
         ],
     )
+
+
+def _network(request: Request) -> str:
+    return request.client.host if request.client else "-"
 
 
 def _is_over_tls(request: Request, served: Services) -> bool:
