@@ -31,6 +31,7 @@ _TEXTS = ("url", "path", "referrer", "title", "properties")
 """Columns of event details in which a client may write anything."""
 _NAMED = "value IN (SELECT value FROM their_values) OR person_id IN (SELECT person_id FROM met_people)"
 _BESIDE = "user_id IN (SELECT value FROM their_values) OR person_id IN (SELECT person_id FROM met_people)"
+_THEIR_KEY = "kind || '=' || value IN (SELECT key FROM their_keys)"
 _GO = "event_id IN (SELECT event_id FROM their_events)"
 
 
@@ -82,11 +83,10 @@ def left_behind(workspace: Workspace, subject: Subject, finder: Finder) -> LeftB
     return LeftBehind(
         {EVENTS.name: _GO, ITEMS.name: _GO,
          EVENT_DETAILS.name: "event_id IN (SELECT event_id FROM their_details)",
-         IDENTITIES.name: "(kind, value) IN (SELECT kind, value FROM their_keys)"},
+         IDENTITIES.name: _THEIR_KEY},
         {"their_events": pa.table({"event_id": pa.array(list(theirs), pa.int64())}),
          "their_details": pa.table({"event_id": gone}),
-         "their_keys": pa.table({"kind": [key[0] for key in keys], "value": [key[1] for key in keys]},
-                                pa.schema([("kind", pa.string()), ("value", pa.string())]))},
+         "their_keys": pa.table({"key": pa.array([f"{kind}={value}" for kind, value in keys], pa.string())})},
         {name: pa.Table.from_pylist(rows, table.arrow_schema)
          for name, table, rows in ((EVENT_DETAILS.name, EVENT_DETAILS, blotted), (IDENTITIES.name, IDENTITIES, moved))
          if rows},
