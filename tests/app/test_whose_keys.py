@@ -191,3 +191,37 @@ def test_whatever_came_before_only_the_erased_one_is_gone(bare: Shop, seed: int)
     }
     bare.put(*(carrying(dict([key]), history.mark()) for key in before[person]))
     assert bare.drain().erased == len(gone)
+
+
+def test_events_under_an_account_go_with_it_though_they_were_filed_under_another(bare: Shop) -> None:
+    mail, account = "ann.geheim@example.com", "login-bob-7788"
+    bare.put({"type": "identify", "anonymousId": "cookie-ann-1", "traits": {"email": mail}, "messageId": "e1"})
+    bare.drain()
+    bought = {"order_id": "order-e3", "revenue": 50, "products": [{"product_id": "tea-secret", "price": 50}]}
+    mine = {**carrying({"email": mail}, "e4"), "properties": {"order_id": "order-e4", "revenue": 3}}
+    bare.put(
+        {"type": "identify", "userId": account, "traits": {"email": mail}, "messageId": "e2"},
+        track("Order Completed", "e3", account, properties=bought),
+        mine,
+    )
+    bare.drain()
+    bare.workspace.refresh()
+    ann = find_person(bare.workspace, mail, "email")
+    assert [key for key, _ in subject_of(bare.workspace, ann).values] == ["cookie", "login"]
+    undo(bare.state, [(Key("login", account), Key("email", mail))], BY, clock=bare.workspace.warehouse.clock)
+    bare.workspace.refresh()
+    bob = find_person(bare.workspace, account, "login")
+    assert bob != ann
+    assert subject_of(bare.workspace, bob).keys == (("login", account),)
+    assert subject_of(bare.workspace, ann).values == (("cookie", "cookie-ann-1"),)
+    erasures = Erasures(bare.workspace)
+    erasures.run(erasures.ask(bob, MACHINE, "request").erasure_id)
+    assert found_in(bare.home, account) == set()
+    assert bare.workspace.sql("SELECT order_id FROM events").to_pylist() == [{"order_id": "order-e4"}]
+    assert bare.workspace.sql("SELECT * FROM items").to_pylist() == []
+    bare.workspace.refresh()
+    time.sleep(0.3)  # longer than a publication is taken for the newest
+    with closing(People(bare.workspace)) as people:
+        profile = people.person(ann).profile
+        assert profile is not None
+        assert (profile["purchases"], profile["monetary"]) == (1, 3.0)

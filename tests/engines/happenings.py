@@ -259,7 +259,9 @@ def ask_shortly(workspace: Workspace) -> dict[str, Any]:
 def ask(workspace: Workspace) -> dict[str, Any]:
     """Asks everything there is to ask, in one session; returns the answers that are tables."""
     with workspace.view() as view:
-        answers = _short(view) | {"person": view.session.run(outcome.PERSON, {"key": "c7"})}
+        by_key = one("sought_by_key", "SELECT DISTINCT person_id FROM identities WHERE value = 'c7'")
+        view.session.offer("sought", view.session.run(by_key))
+        answers = _short(view) | {"person": view.session.run(outcome.PERSON)}
         last = answers["list"].to_pylist()[4]
         risks = view.session.run(RISKS, {"person": last["person_id"]})["risk"].to_pylist()
         behind = (last["value_at_risk"], risks[0], last["person_id"])

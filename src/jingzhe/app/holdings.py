@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from jingzhe.access import audit
 from jingzhe.app.collecting import open_inbox
+from jingzhe.app.finding import known_by
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.importing import KIND as IMPORTS
 from jingzhe.collect.received import Received, unpacked
@@ -25,7 +26,7 @@ from jingzhe.collect.sealed_rows import opened_rows
 from jingzhe.collect.wire import segment, sensors
 from jingzhe.consent import subjects, suppressions, words
 from jingzhe.consent.addresses import salt_of
-from jingzhe.consent.owning import NOBODY, once_with, owners
+from jingzhe.consent.owning import once_with
 from jingzhe.consent.subjects import Finder, Subject, row_names
 from jingzhe.core.errors import NoDataError
 from jingzhe.core.sealing import Sealer
@@ -34,7 +35,7 @@ from jingzhe.identity.keyring import has_keys_of
 from jingzhe.identity.rules import load_rules
 from jingzhe.measure.holdout import assignments_of
 from jingzhe.store.facts import IDENTITIES
-from jingzhe.store.lake.person_rows import filed_rows, known_as, refused_rows, rows_of
+from jingzhe.store.lake.person_rows import filed_rows, refused_rows, rows_of
 from jingzhe.store.state.access_tables import audit as trail
 from jingzhe.store.state.collect_tables import quarantined_event
 
@@ -76,29 +77,12 @@ def find_person(workspace: Workspace, value: str, kind: str = "") -> int:
     """
     if kind == "number" and value.isdecimal():
         return int(value)
-    found = _known_by(workspace, value, kind)
+    found = known_by(workspace.warehouse, value, kind)
     if len(found) != 1:
         what = "Several people are" if found else "Nobody is"
         hint = "Say the kind of the key: --kind email, phone, login, customer …, or number with the person's number."
         raise NoDataError(f"{what} known by this key", hint=hint)
     return found.pop()
-
-
-def _known_by(workspace: Workspace, value: str, kind: str) -> set[int]:
-    """Returns who is known by a key: by the graph where it has the key, by the lake where it does not."""
-    state = workspace.warehouse.state
-    rules, filed = load_rules(state), known_as(workspace.warehouse, value)
-    rows = [row for row in filed if not kind or rules.are_same(row[0], kind)]
-    shown = dict.fromkeys((name, value) for name, value, _ in rows)
-    any_kind = [(name, value) for name, one in rules.kinds.items() if one.merges]
-    with state.reading() as connection:
-        owned = owners(connection, [(kind, value)] if kind else shown, rules)
-        found = {owner for owner in owned.values() if owner != NOBODY}
-        if kind not in {key[0] for key in owned}:
-            found |= {identity.current(connection, home) for name, value, home in rows if (name, value) not in owned}
-        if not found and not kind and not shown:
-            found = {owner for owner in owners(connection, any_kind, rules).values() if owner != NOBODY}
-    return found
 
 
 def subject_of(workspace: Workspace, person_id: int) -> Subject:

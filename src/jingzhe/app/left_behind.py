@@ -10,15 +10,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from sqlalchemy import Connection
 
 from jingzhe.app.workspace import Workspace
 from jingzhe.collect.sealed_properties import OF_PEOPLE, opened, seal_of
 from jingzhe.consent.owning import NOBODY, met_with, once_with, owners
 from jingzhe.consent.subjects import Finder, Subject
+from jingzhe.identity.resolving import next_change, take_turn
 from jingzhe.identity.rules import Rules, load_rules
+from jingzhe.identity.writing import Change, touch
 from jingzhe.store.facts import EVENT_DETAILS, EVENTS, IDENTITIES, ITEMS
 from jingzhe.store.lake.person_rows import filed_rows
 
@@ -26,6 +31,7 @@ _TEXTS = ("url", "path", "referrer", "title", "properties")
 """Columns of event details in which a client may write anything."""
 _NAMED = "value IN (SELECT value FROM their_values) OR person_id IN (SELECT person_id FROM met_people)"
 _BESIDE = "user_id IN (SELECT value FROM their_values) OR person_id IN (SELECT person_id FROM met_people)"
+_THEIR_KEY = "kind || '=' || value IN (SELECT key FROM their_keys)"
 _GO = "event_id IN (SELECT event_id FROM their_events)"
 
 
@@ -38,12 +44,20 @@ class LeftBehind:
         offered: tables that the conditions read.
         instead: rows to write, by table.
         blotted: how many events of others stay without the person's values.
+        losers: people under whom events were filed that go: their profiles are to be computed anew.
     """
 
     conditions: Mapping[str, str]
     offered: Mapping[str, pa.Table]
     instead: Mapping[str, pa.Table]
     blotted: int
+    losers: tuple[int, ...]
+
+    def note(self, connection: Connection, now: datetime) -> None:
+        """Has readers look at those again whose events go, within the transaction that publishes."""
+        if self.losers:
+            take_turn(connection)
+            touch(connection, Change(next_change(connection), now), np.array(self.losers, np.int64))
 
 
 def left_behind(workspace: Workspace, subject: Subject, finder: Finder) -> LeftBehind:
@@ -62,22 +76,22 @@ def left_behind(workspace: Workspace, subject: Subject, finder: Finder) -> LeftB
     keys, moved = _identities(workspace, subject, rules, _listed(found, IDENTITIES.name))
     beside = [row for row in _listed(found, EVENT_DETAILS.name) if row["person_id"] not in subject.people]
     logins = {value for kind, value in subject.values if rules.are_same(kind, "login")}
-    theirs = [row["event_id"] for row in beside if row["user_id"] in logins]
+    theirs = {row["event_id"]: row["person_id"] for row in beside if row["user_id"] in logins}
     others = [row for row in beside if row["user_id"] not in logins]
     blotted = [made for row in others if (made := _without(workspace, finder, row)) is not None]
     gone = pa.array([*theirs, *(row["event_id"] for row in blotted)], pa.int64())
     return LeftBehind(
         {EVENTS.name: _GO, ITEMS.name: _GO,
          EVENT_DETAILS.name: "event_id IN (SELECT event_id FROM their_details)",
-         IDENTITIES.name: "(kind, value) IN (SELECT kind, value FROM their_keys)"},
-        {"their_events": pa.table({"event_id": pa.array(theirs, pa.int64())}),
+         IDENTITIES.name: _THEIR_KEY},
+        {"their_events": pa.table({"event_id": pa.array(list(theirs), pa.int64())}),
          "their_details": pa.table({"event_id": gone}),
-         "their_keys": pa.table({"kind": [key[0] for key in keys], "value": [key[1] for key in keys]},
-                                pa.schema([("kind", pa.string()), ("value", pa.string())]))},
+         "their_keys": pa.table({"key": pa.array([f"{kind}={value}" for kind, value in keys], pa.string())})},
         {name: pa.Table.from_pylist(rows, table.arrow_schema)
          for name, table, rows in ((EVENT_DETAILS.name, EVENT_DETAILS, blotted), (IDENTITIES.name, IDENTITIES, moved))
          if rows},
         len(blotted),
+        tuple(sorted(set(theirs.values()) - {None})),
     )  # fmt: skip
 
 

@@ -258,6 +258,7 @@ class Erasures:
             rows = {name: count for name, count in done.rows.items() if count}
             files = {name: count for name, count in done.files_rewritten.items() if count}
             told = {"rows": rows, "files_rewritten": files, "blotted": beside.blotted}
+            beside.note(connection, self.workspace.warehouse.clock.now())
             self._advance(connection, found, "deleted", **told)
 
         erase_rows(

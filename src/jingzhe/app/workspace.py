@@ -14,6 +14,7 @@ import pyarrow as pa
 from jingzhe.app import models as fitted
 from jingzhe.app import outcome
 from jingzhe.app.customers import Customers
+from jingzhe.app.finding import known_by
 from jingzhe.app.made_files import placed
 from jingzhe.app.models import Basis
 from jingzhe.app.reporting import Asked, report_data
@@ -269,7 +270,9 @@ class Workspace:
             NoDataError: nobody is known by that key.
         """
         with self.view(as_of) as view:
-            rows = view.session.run(outcome.PERSON, {"key": key}).to_pylist()
+            sought = pa.array(sorted(known_by(self.warehouse, key)), pa.int64())
+            view.session.offer("sought", pa.table({"person_id": sought}))
+            rows = view.session.run(outcome.PERSON).to_pylist()
         if not rows:
             raise NoDataError(f"Nobody is known as {key!r}", hint="Keys are written as in the imported file.")
         row: dict[str, Any] = rows[0]

@@ -28,6 +28,8 @@ from jingzhe.store.state import State
 from jingzhe.store.state.consent_tables import tombstone as table
 
 _AT_ONCE = 500
+_KNOWN_AT_MOST = 500_000
+"""Keys of calls of which is remembered whether they have a tombstone: most come again and again."""
 LONG_ENOUGH = 6
 """Values of so many signs are looked for anywhere in a text; shorter ones (customer 7) only where an id stands."""
 ID_FIELDS = (
@@ -109,6 +111,7 @@ class Tombstones:
     _kinds: dict[str, frozenset[str]] = field(default_factory=dict)
     _rules: Rules | None = None
     _salt: bytes = b""
+    _known: dict[Key, bool] = field(default_factory=dict)
 
     def look(self) -> bool:
         """Reads what has changed; tells whether there are any at all."""
@@ -120,6 +123,7 @@ class Tombstones:
             found: dict[str, set[str]] = {}
             for kind, key_hash in connection.execute(sa.select(table.c.kind, table.c.key_hash)):
                 found.setdefault(kind, set()).add(key_hash)
+        self._known.clear()
         self._kinds = {kind: frozenset(hashes) for kind, hashes in found.items()}
         if count:
             self._rules, self._salt = load_rules(self.state), salt_of(self.state)
@@ -160,18 +164,21 @@ class Tombstones:
         told = Told(np.zeros(len(calls), bool), {})
         if not self.look():
             return told
-        known, ranks = dict[Key, bool](), dict[str, tuple[bool, int]]()
+        known, ranks = self._known, dict[str, tuple[bool, int]]()
+        if len(known) > _KNOWN_AT_MOST:
+            known.clear()
         for place, keys in enumerate(calls):
             marked = set()
             for key in keys:
                 found = known.get(key)
                 if found is None:
                     found = known[key] = self.has(*key)
-                    ranks.setdefault(key.kind, _rank(key.kind, self._known_rules))
                 if found:
                     marked.add(key)
             if marked:
                 usable = [key for key in keys if key in marked or self._says_something(key)]
+                for key in usable:
+                    ranks.setdefault(key.kind, _rank(key.kind, self._known_rules))
                 strongest = max(usable, key=lambda key: ranks[key.kind])
                 told.gone[place] = strongest in marked or marked.issuperset(usable)
                 if not told.gone[place]:
