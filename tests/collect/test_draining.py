@@ -254,3 +254,10 @@ def test_a_drain_that_failed_shows_its_keys_when_it_is_tried_again(shop: Live, m
 
 def _disk_full(*_: object) -> int:
     raise LakeError("The disk is full")
+
+
+def test_large_events_are_taken_in_pieces(project: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jingzhe.collect.draining._BYTES_AT_ONCE", 1)
+    project.segment(track(messageId="1"))
+    project.segment(track(messageId="2"))
+    assert [project.drain.run().rows for _ in range(3)] == [1, 1, 0]
