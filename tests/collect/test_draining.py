@@ -292,3 +292,10 @@ def test_more_rows_than_a_statement_takes_values_are_drained(shop: Live) -> None
     assert (done.rows, done.calls) == (66_000, 1)
     assert shop.inbox.depth().rows == 0
     assert shop.rows("SELECT count(*) AS n FROM events") == [{"n": 1}]
+
+
+def test_large_events_are_taken_in_pieces(project: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jingzhe.collect.draining._BYTES_AT_ONCE", 1)
+    project.segment(track(messageId="1"))
+    project.segment(track(messageId="2"))
+    assert [project.drain.run().rows for _ in range(3)] == [1, 1, 0]

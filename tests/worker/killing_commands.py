@@ -26,11 +26,11 @@ _PATIENCE_SECONDS = 90
 _STARTING_SECONDS = 2.5
 
 
-def until(true: Callable[[], bool], what: str) -> None:
+def until(true: Callable[[], bool], what: str, *, seconds: float = _PATIENCE_SECONDS) -> None:
     """Waits until something is so."""
-    give_up = time.monotonic() + _PATIENCE_SECONDS
+    give_up = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < give_up, f"not within {_PATIENCE_SECONDS} s: {what}"
+        assert time.monotonic() < give_up, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.02)
 
 

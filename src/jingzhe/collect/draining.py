@@ -44,6 +44,8 @@ from jingzhe.store.warehouse import Warehouse, Writing
 
 EVENTS_AT_ONCE = 100_000
 """What does not depend on the number of events (a session, three commits) costs as much as some 10,000 of them."""
+_BYTES_AT_ONCE = 128 * 2**20
+"""Large events are few: what is held in memory at once does not grow with them, however much waits."""
 _SHOWN_AT_MOST = 2_000_000
 _SHOWN_KINDS = ("login", "member")
 """Keys that the table ``identities`` shows: those by which a business knows its people. Others stay in the state."""
@@ -158,7 +160,7 @@ class Drain:
         read = known if known is not None and known.is_of(rows, normaliser) else Read.of(rows, normaliser)
         if self.ahead and sum(row.events for row in rows) >= WORTH_IT * self.events_at_once:
             gone = [*self._drained(), *(row.number for row in rows)]
-            take = partial(self.inbox.take, without=gone, events=self.events_at_once)
+            take = partial(self._taken, without=gone)
             self._next = Ahead(take, normaliser, self._living_reader())
         return read
 
@@ -202,7 +204,7 @@ class Drain:
             rows = self.inbox.rows(before)
             if rows:
                 return rows
-        rows = self.inbox.take(without=self._drained(), events=self.events_at_once)
+        rows = self._taken(without=self._drained())
         if rows:
             with self.warehouse.state.writing() as connection:
                 if connection.dialect.name == "postgresql":
@@ -211,6 +213,9 @@ class Drain:
                 claim = {"claim_id": 1, "numbers": [row.number for row in rows]}
                 connection.execute(sa.insert(inbox_claim).values(claim))
         return rows
+
+    def _taken(self, *, without: Sequence[int]) -> list[Row]:
+        return self.inbox.take(without=without, events=self.events_at_once, size_bytes=_BYTES_AT_ONCE)
 
     # ---- into the lake
 

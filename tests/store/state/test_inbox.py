@@ -38,6 +38,10 @@ def test_as_many_as_asked_for_and_at_least_one(inbox: Inbox) -> None:
     assert inbox.take(events=20) == [first]
     assert inbox.take(without=[first.number], events=20) == [second, third]
     assert inbox.take(without=[first.number, third.number], events=10) == [second]
+    held = len(first.payload)
+    assert inbox.take(events=1000, size_bytes=held) == [first]
+    assert inbox.take(events=1000, size_bytes=1) == [first], "at least one"
+    assert len(inbox.take(events=1000, size_bytes=100 * held)) == 4
     assert inbox.rows([third.number, 99, first.number]) == [first, third]
     assert inbox.count([first.number, 99]) == 1
     inbox.delete([first.number, third.number])

@@ -196,25 +196,26 @@ class Inbox:
                     raise BusyError("Another transaction held the inbox for too long", hint="Try again.") from error
                 raise StateError(f"The inbox cannot be written: {error}", database=self._database.label) from error
 
-    def take(self, *, without: Sequence[int] = (), events: int) -> list[Row]:
+    def take(self, *, without: Sequence[int] = (), events: int, size_bytes: int | None = None) -> list[Row]:
         """Returns the oldest rows, in order, up to about a number of events; at least one row where there is any.
 
         Args:
             without: numbers of rows that are drained already.
             events: how many at most, the first row aside.
+            size_bytes: how large their payloads are together at most, the first row aside; None for any size.
         """
-        sizes = sa.select(inbox.c.number, inbox.c.events).order_by(inbox.c.number)
+        sizes = sa.select(inbox.c.number, inbox.c.events, inbox.c.size_bytes).order_by(inbox.c.number)
         gone = frozenset(without)
         chosen: list[int] = []
-        total = 0
+        total = size = 0
         with self._database.reading() as connection:
-            for number, held in connection.execute(sizes):
+            for number, held, large in connection.execute(sizes):
                 if number in gone:
                     continue
-                if chosen and total + held > events:
+                total, size = total + held, size + large
+                if chosen and (total > events or (size_bytes is not None and size > size_bytes)):
                     break
                 chosen.append(number)
-                total += held
             return self._rows(connection, chosen)
 
     def rows(self, numbers: Sequence[int]) -> list[Row]:
