@@ -22,7 +22,7 @@ from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import IdentityError, SettingError
 from jingzhe.dormancy.columns import SCORES
 from jingzhe.identity.keys import Key
-from jingzhe.identity.merges import By, decisions, merge, undo
+from jingzhe.identity.merges import By, merge, undo
 from jingzhe.identity.people import explain, find
 from jingzhe.store.query import one as query
 from jingzhe.store.state.inbox import Group, Inbox
@@ -241,8 +241,6 @@ def test_a_server_can_say_that_a_login_has_another_one_now(shop: Shop, together:
     assert shop.now("login", "old") == shop.now("login", "new")
     state = shop.workspace.warehouse.state
     assert find(state, Key("cookie", "old")) is None
-    (decision,) = decisions(state)
-    assert (decision.who, decision.action, decision.details["rule"]) == ("events", "merge", "alias")
     (join,) = [join for join in explain(state, shop.now("login", "new")) if join.rule == "alias"]
     undo(state, [join.numbers], ANN, clock=FixedClock(NOON))
     shop.live(alias("old", "new", **{**SERVER, "messageId": "again"}))
@@ -266,6 +264,8 @@ def test_ids_that_are_merged_are_one_person(shop: Shop) -> None:
     assert (refused.reason, refused.field) == ("bad-field", "mergeProperties[0].type")
     shop.live(bought("old", 4, 5.0), merged(("userId", "old"), userId="u1", **SERVER))
     assert shop.histories() == [(3, 55.0), (1, 1.0)]
+    shop.live(merged(("userId", "u1"), userId="u1", **SERVER))
+    assert len(list_quarantined(shop.workspace.warehouse.state)) == 1
 
 
 def till(phone: str, number: int, revenue: float) -> dict[str, Any]:

@@ -154,5 +154,18 @@ def test_an_unbinding_that_is_drained_again_undoes_nothing_later(shop: Shop, mon
     assert len(decisions(shop.workspace.warehouse.state)) == 1
 
 
+def test_an_unbinding_of_an_id_that_nobody_knew_undoes_nothing_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.sdk.unbind(phone())
+    shop.sdk.bind(login("u-wang"), phone())
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "commit", _disk_full)
+        with pytest.raises(LakeError, match="full"):
+            shop.arrive()
+    assert shop.drain.run().calls == 2
+    assert shop.now("phone", PHONE) == shop.now("login", "u-wang")
+
+
 def _disk_full(*_: object) -> int:
     raise LakeError("The disk is full")

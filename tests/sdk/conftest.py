@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import json
 import multiprocessing
 import os
 import shutil
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from jingzhe.core.clock import SystemClock
 from jingzhe.server.admission import Limits
+from jingzhe.server.answers import Answer
 from jingzhe.server.serving import Listen, collector, serve
 from jingzhe.store.state import State
 from jingzhe.store.state.inbox import Inbox
@@ -97,6 +101,56 @@ def _await(port: int) -> None:
         except OSError:
             assert time.monotonic() < give_up, "the collector did not start"
             time.sleep(0.1)
+
+
+@dataclass
+class Busy:
+    """A collector that is too busy for the first requests, and takes what comes later.
+
+    Args:
+        server: takes it.
+        url: of this one.
+        answers: what the first requests are answered, in turn.
+        refused: bodies of the requests that were not taken.
+    """
+
+    server: Collector
+    url: str = ""
+    answers: list[Answer] = field(default_factory=list)
+    refused: list[bytes] = field(default_factory=list)
+
+    def answer(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        if self.answers:
+            self.refused.append(body)
+            return self.answers.pop(0)
+        taken = httpx.post(f"{self.server.url}{path}", content=body, headers=headers, timeout=10)
+        return Answer(taken.status_code, [], taken.content)
+
+
+@pytest.fixture
+def busy(server: Collector) -> Iterator[Busy]:
+    found = Busy(server)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            answer = found.answer(self.path, dict(self.headers), body)
+            self.send_response(answer.status)
+            for name, value in answer.headers:
+                self.send_header(name.decode(), value.decode())
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            """Says nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        found.url = f"http://127.0.0.1:{listening.server_address[1]}"
+        yield found
+        listening.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="session")

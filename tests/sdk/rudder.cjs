@@ -5,4 +5,8 @@ const client = new RudderAnalytics(WRITE_KEY, { dataPlaneUrl: COLLECTOR, flushAt
 const fail = (error) => { if (error) { console.error(error); process.exit(1); } };
 client.identify({ userId: WHO, traits: { email: `${WHO}@example.cn` } });
 client.track({ userId: WHO, event: 'Product Added', properties: { product_id: 'p1', price: 5 } });
+client.page({ userId: WHO, name: 'Start', properties: { path: '/start' } });
+client.screen({ userId: WHO, name: 'Settings' });
+client.group({ userId: WHO, groupId: 'company', traits: { plan: 'large' } });
+client.alias({ userId: WHO, previousId: `${WHO}-before` });
 client.flush(fail).then(() => process.exit(0), fail);

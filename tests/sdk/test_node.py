@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sdk.conftest import Collector, Node, signed_up
+from tests.sdk.conftest import Collector, Node, properties, signed_up
 
 pytestmark = pytest.mark.slow
 
@@ -18,9 +18,10 @@ def test_segment(server: Collector, node: Node) -> None:
 
 def test_rudderstack(server: Collector, node: Node) -> None:
     node.run("rudder.cjs", "rudder-node")
-    rows = server.arrived("rudder-node", 2)
-    assert sorted(row["call"] for row in rows) == ["identify", "track"]
-    assert [row["name"] for row in rows if row["call"] == "track"] == ["cart_added"]
+    rows = server.arrived("rudder-node", 6)
+    assert sorted(row["call"] for row in rows) == ["alias", "group", "identify", "page", "screen", "track"]
+    assert sorted(row["name"] for row in rows if row["name"]) == ["cart_added", "page_viewed", "screen_viewed"]
+    assert [properties(row) for row in rows if row["call"] == "group"] == [{"plan": "large"}]
 
 
 def test_sensors(server: Collector, node: Node) -> None:

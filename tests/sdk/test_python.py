@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.sdk.conftest import Collector, properties, signed_up
+from jingzhe.server.answers import problem
+from tests.sdk.conftest import Busy, Collector, properties, signed_up
 
 pytestmark = pytest.mark.slow
 
@@ -44,13 +45,19 @@ def test_rudderstack(server: Collector, gzip: bool) -> None:
     client = Rudder(server.key, host=server.url, gzip=gzip, on_error=lambda error, _: errors.append(error))
     client.identify(user, {"phone": "13900000001"})
     client.track(user, "Product Viewed", {"product_id": "p1"})
+    client.page(user, "Docs", "Start", {"path": "/start"})
+    client.screen(user, "Settings")
+    client.group(user, "company", {"plan": "large"})
+    client.alias(f"{user}-before", user)
     client.flush()
     client.join()
     assert errors == []
-    rows = server.arrived(user, 2)
-    assert [(row["call"], row["name"]) for row in sorted(rows, key=lambda row: str(row["call"]))] == [
-        ("identify", None), ("track", "product_viewed"),
+    rows = server.arrived(user, 6)
+    assert sorted((row["call"], row["name"]) for row in rows if row["name"]) == [
+        ("page", "page_viewed"), ("screen", "screen_viewed"), ("track", "product_viewed"),
     ]  # fmt: skip
+    assert sorted(row["call"] for row in rows if not row["name"]) == ["alias", "group", "identify"]
+    assert [properties(row) for row in rows if row["call"] == "group"] == [{"plan": "large"}]
 
 
 @pytest.mark.parametrize("consumer", ["default", "batch"])
@@ -77,6 +84,32 @@ def test_sensors_with_the_write_key_in_its_events(server: Collector) -> None:
     client.track("sensors-python-project", "PayOrder", {"order_amount": 1.0}, is_login_id=True)
     client.close()
     assert [row["name"] for row in server.arrived("sensors-python-project", 1)] == ["order_completed"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_rudderstack_sends_again_what_a_busy_collector_did_not_take(busy: Busy, status: int) -> None:
+    user, errors = f"rudder-python-{status}", []
+    busy.answers += [problem(status, "rate", "Too many requests a second.", retry_after=1)] * 2
+    client = Rudder(busy.server.key, host=busy.url, on_error=lambda error, _: errors.append(error))
+    client.track(user, "Order Completed", {"order_id": "o1", "revenue": 3})
+    client.flush()
+    client.join()
+    assert (errors, len(busy.refused)) == ([], 2)
+    assert [row["revenue"] for row in busy.server.arrived(user, 1)] == [3.0]
+
+
+def test_sensors_keeps_what_a_busy_collector_did_not_take(busy: Busy) -> None:
+    """Its batches stay in the consumer until they are taken; the collector throttles with 503 only."""
+    busy.answers.append(problem(503, "rate", "Too many requests a second.", retry_after=1))
+    user, consumer = "sensors-python-busy", sensorsanalytics.BatchConsumer(f"{busy.url}/sa?project={busy.server.key}")
+    client = sensorsanalytics.SensorsAnalytics(consumer)
+    client.track(user, "PayOrder", {"order_amount": 3.0}, is_login_id=True)
+    with pytest.raises(sensorsanalytics.SensorsAnalyticsNetworkException):
+        client.flush()
+    client.track(user, "PayOrder", {"order_amount": 4.0}, is_login_id=True)
+    client.close()
+    assert len(busy.refused) == 1
+    assert sorted(row["revenue"] for row in busy.server.arrived(user, 2)) == [3.0, 4.0]
 
 
 def test_a_wrong_write_key_is_told_to_the_sdk(server: Collector) -> None:

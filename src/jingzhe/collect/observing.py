@@ -101,6 +101,7 @@ def _stated(place: int, call: Call) -> Stated | None:
     if call.kind == "unbind":
         return Stated(place, "apart", call.keys)
     # Only a server knows what it says: a browser's SDK names whoever was signed in before on a device that is shared.
-    if [key.kind for key in call.keys[:2]] == _SAME[call.kind] and call.around[_CHANNEL] == "server":
-        return Stated(place, "same", call.keys[:2])
+    said = call.keys[:2]
+    if [key.kind for key in said] == _SAME[call.kind] and said[0] != said[1] and call.around[_CHANNEL] == "server":
+        return Stated(place, "same", said)
     return None

@@ -1,16 +1,19 @@
 """What a company's own systems state of keys, which is more than that they were seen together.
 
-``separate`` takes a key away from whoever has it, ``unite`` says that two keys are one person's. A statement is kept
-like a decision of a person, counts once, and never goes against what people decided.
+``separate`` takes a key away from whoever has it, and is kept like a decision of a person; ``unite`` joins two logins.
+A statement counts once, and never goes against what people decided.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from jingzhe.core.clock import Clock
@@ -19,15 +22,20 @@ from jingzhe.identity import queries
 from jingzhe.identity.deciding import By, Decision, decide
 from jingzhe.identity.keyring import KeyRow
 from jingzhe.identity.keys import Key
-from jingzhe.identity.merges import block, kept_apart, merge_within
+from jingzhe.identity.merges import block
+from jingzhe.identity.observations import KeyColumn, Observations
 from jingzhe.identity.parting import folded_of, write_parts
 from jingzhe.identity.people import Member, current, key_within, member
-from jingzhe.identity.resolving import next_change, take_turn
+from jingzhe.identity.resolving import next_change, resolve, take_turn
 from jingzhe.identity.rules import Rules, load_rules
 from jingzhe.identity.splitting import Pair, Part, parts_without
 from jingzhe.identity.writing import Change
 from jingzhe.store.state import State, bulk
 from jingzhe.store.state import identity_tables as tables
+
+RULE = "alias"
+"""What explanations say of logins that were said to be one person's."""
+_AT_ONCE = 500
 
 
 def separate(state: State, keys: Sequence[Key], by: By, *, once: str, clock: Clock) -> None:
@@ -55,44 +63,67 @@ def separate(state: State, keys: Sequence[Key], by: By, *, once: str, clock: Clo
             row = key_within(connection, rules, key)
             if row is not None:
                 _leave(connection, row, rules, by, Change(next_change(connection), clock.now()))
-        _note(connection, once, Change(next_change(connection), clock.now()))
+        noted = _noted(once, Change(next_change(connection), clock.now()))
+        connection.execute(sa.insert(tables.identity_batch).values(noted))
 
 
-def unite(state: State, one: Key, other: Key, by: By, *, rule: str, clock: Clock) -> bool:
-    """Says that two keys are one person's, whatever the limits of their kinds say.
+def pass_over(state: State, once: Sequence[str], *, clock: Clock) -> None:
+    """Notes statements that had nothing to separate, so that they separate nothing later either.
 
     Args:
         state: the state store.
-        one: a key as sources write it.
-        other: another one.
-        by: who states it, and why.
-        rule: what the join is called in explanations.
+        once: of each statement, as :func:`separate` takes it.
         clock: when.
-
-    Returns:
-        whether two people became one: not where they are one already, somebody took back that they are or keeps them
-        apart, or a key is nobody's.
-
-    Raises:
-        SettingError: there is no such kind of key.
     """
-    rules = load_rules(state)
+    batch = tables.identity_batch
     with state.writing() as connection:
         take_turn(connection)
-        rows = [key_within(connection, rules, key) for key in (one, other)]
-        homes = sorted({current(connection, row.person_id) for row in rows if row and row.shared_us is None})
-        if len(homes) < 2 or _is_refused(connection, homes[0], homes[1]):
-            return False
-        merge_within(connection, rules, (homes[0], homes[1]), by, at=clock.now(), rule=rule)
-    return True
+        change = Change(next_change(connection), clock.now())
+        for begin in range(0, len(once), _AT_ONCE):
+            some = once[begin : begin + _AT_ONCE]
+            known = set(connection.scalars(sa.select(batch.c.batch_id).where(batch.c.batch_id.in_(some))))
+            new = [_noted(one, change) for one in dict.fromkeys(some) if one not in known]
+            if new:
+                connection.execute(sa.insert(batch), new)
 
 
-def _is_refused(connection: Connection, one: int, other: int) -> bool:
-    """Tells whether people have said that two are not one: they keep them apart, or took back what had joined them."""
-    if (one, other) in kept_apart(connection):
-        return True
-    mine, theirs = member(connection, one).keys, member(connection, other).keys
-    return any(pair[1] in theirs for pair in bulk.select(connection, queries.BLOCKED, list(mine)))
+@dataclass(frozen=True)
+class Same:
+    """Statements that two logins are one person's, in order.
+
+    Args:
+        one: of each the login of now.
+        other: of each the former one.
+        at_us: moments, UTC microseconds.
+        events: which state it.
+    """
+
+    one: Sequence[str]
+    other: Sequence[str]
+    at_us: NDArray[np.int64]
+    events: Sequence[str]
+
+
+def unite(state: State, said: Same, *, batch_id: str, clock: Clock) -> int:
+    """Joins logins that are said to be one person's, whatever the limits of kinds say; how many people were taken over.
+
+    They are joined like keys that were seen together, with the rule ``alias``, but for those whose join somebody took
+    back, or whom somebody keeps apart.
+
+    Args:
+        state: the state store.
+        said: the statements.
+        batch_id: of the caller; the same batch again changes nothing.
+        clock: when.
+
+    Raises:
+        IdentityError: the id was used for another batch.
+    """
+    rules = load_rules(state)
+    free = replace(rules, kinds={name: replace(kind, single=None) for name, kind in rules.kinds.items()})
+    columns = (KeyColumn("login", said.one), KeyColumn("login", said.other))
+    seen = Observations(columns, said.at_us, said.events)
+    return resolve(state, seen, batch_id=batch_id, clock=clock, rules=free, rule=RULE).merges
 
 
 def _leave(connection: Connection, row: KeyRow, rules: Rules, by: By, change: Change) -> None:
@@ -153,9 +184,8 @@ def _was_stated(connection: Connection, once: str) -> bool:
     return connection.execute(sa.select(batch.c.change).where(batch.c.batch_id == once)).first() is not None
 
 
-def _note(connection: Connection, once: str, change: Change) -> None:
-    row = {
+def _noted(once: str, change: Change) -> dict[str, Any]:
+    return {
         "batch_id": once, "change": change.number, "resolved_at": change.at, "observations": 0, "content": "",
         "homes": zlib.compress(b""),
     }  # fmt: skip
-    connection.execute(sa.insert(tables.identity_batch).values(row))
