@@ -10,6 +10,7 @@ import pyarrow.csv as pacsv
 import pytest
 from typer.testing import CliRunner
 
+from jingzhe.app.workspace import open_workspace
 from jingzhe.cli.main import app
 from jingzhe.core.errors import IdentityError, SettingError
 from jingzhe.identity import linking
@@ -111,8 +112,8 @@ def test_from_the_command_line(tmp_path: Path, fake_1000: pa.Table) -> None:
     assert done.exit_code == 0, done.output
     shown = run.invoke(app, ["link", "list", *home])
     assert "first_name" in shown.output
-    with State.open(f"sqlite:///{(tmp_path / 'home' / 'state.db').absolute()}", clock=CLOCK) as state:
-        first = linking.listed(state)[0]
+    with open_workspace(tmp_path / "home") as workspace:
+        first = linking.listed(workspace.warehouse.state)[0]
     people = [str(first.person_a), str(first.person_b)]
     done = run.invoke(app, ["link", "accept", *people, "--who", "ann", "--why", "the same", *home])
     assert f"one person now: {first.person_a}" in done.output

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import zlib
 from contextlib import suppress
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jingzhe.collect.wire import bodies
+from jingzhe.collect.wire import bodies, segment, sensors
 from jingzhe.core.errors import RefusedBodyError
 
 
@@ -76,3 +77,41 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with suppress(RefusedBodyError):
         assert len(bodies.plain(data, 1000)) <= 1000
         assert all(isinstance(value, str) for value in bodies.form(data).values())
+
+
+def test_many_members_are_refused_before_they_are_read() -> None:
+    with pytest.raises(RefusedBodyError, match="more than 100 members"):
+        bodies.inflated(gzip.compress(b"", mtime=0) * 100_000, 2**24)
+
+
+def test_millions_of_empty_events_are_refused() -> None:
+    body = gzip.compress(b'{"batch":[' + b",".join([b"{}"] * 50_001) + b"]}", 1)
+    with pytest.raises(RefusedBodyError, match="50001 events") as refused:
+        segment.check(body, "batch", 2**24)
+    assert refused.value.status == 413
+    with pytest.raises(RefusedBodyError, match="50001 events"):
+        sensors.check(b"[" + b",".join([b"{}"] * 50_001) + b"]", b"", 2**24)
+    assert segment.check(b'{"batch":[' + b",".join([b"{}"] * 50_000) + b"]}", "batch", 2**24).events == 50_000
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (r"\ud83d\ude00", "\U0001f600"),
+        (r"\ud83d", "\ufffd"),
+        (r"\ude00!", "\ufffd!"),
+        (r"\uD83D\ud83d\uDE00", "\ufffd\U0001f600"),
+        (r"\\\ud83d", "\\\ufffd"),
+        (r"\\ud83d \udfff", "\\ud83d \ufffd"),
+        (r"\n\ud83d\n", "\n\ufffd\n"),
+        (r"\ud83d\u0041", "\ufffdA"),
+    ],
+)
+def test_an_emoji_that_was_cut_loses_no_batch(sent: str, kept: str) -> None:
+    """JSON.stringify escapes half a sign, which no decoder takes."""
+    event = f'{{"type":"track","event":"x","userId":"u","properties":{{"title":"{sent}"}}}}'
+    found = segment.check(f'{{"batch":[{event},{event}]}}'.encode(), "batch", 10**6)
+    _, both = segment.events(found.body, "batch", "", "")
+    assert [json.loads(one)["properties"]["title"] for one in both] == [kept, kept]
+    sensed = sensors.check(f'[{{"distinct_id":"{sent}"}}]'.encode(), b"", 10**6)
+    assert json.loads(sensed.body) == [{"distinct_id": kept}]

@@ -15,7 +15,16 @@ _SPACE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""An escape in JSON: both halves of a sign beyond the first 65,536 together, a half alone, or anything else."""
+_UNKNOWN_SIGN = rb"\ufffd"
 _FORM_FIELDS = 100
+_MEMBERS = 100
+EVENTS_AT_ONCE = 50_000
+"""Events that one request may hold: millions of empty ones in a small body would be a burden to whoever drains them."""
 
 
 def inflated(data: bytes, limit: int) -> bytes:
@@ -28,8 +37,11 @@ def inflated(data: bytes, limit: int) -> bytes:
     Raises:
         RefusedBodyError: they are no such data, cut off, or hold more.
     """
-    pieces, size = [], 0
+    pieces: list[bytes] = []
+    size = 0
     while data:
+        if len(pieces) == _MEMBERS:
+            raise RefusedBodyError(f"The gzip data have more than {_MEMBERS} members", hint="Send it as one.")
         machine = zlib.decompressobj(wbits=47)
         try:
             piece = machine.decompress(data, limit - size + 1)
@@ -49,6 +61,30 @@ def inflated(data: bytes, limit: int) -> bytes:
 def too_large(limit: int) -> RefusedBodyError:
     """Returns what to say of a body that holds more than ``limit`` bytes."""
     return RefusedBodyError(f"The body holds more than {limit} bytes", status=413, hint="Send fewer events at once.")
+
+
+def counted(events: int) -> int:
+    """Returns how many events a request holds.
+
+    Raises:
+        RefusedBodyError: they are more than :data:`EVENTS_AT_ONCE`.
+    """
+    if events > EVENTS_AT_ONCE:
+        said = f"The body holds {events} events, {EVENTS_AT_ONCE} are allowed"
+        raise RefusedBodyError(said, status=413, hint="Send fewer events at once.")
+    return events
+
+
+def with_whole_signs(data: bytes) -> bytes:
+    """Returns JSON in which halves of signs are replaced by the sign for what is unknown.
+
+    A browser that cuts a text in the middle of an emoji sends half of it, escaped; no decoder takes that, and with it
+    the whole request would be lost.
+
+    Args:
+        data: JSON.
+    """
+    return _ESCAPE.sub(lambda found: _UNKNOWN_SIGN if found["half"] else found[0], data)
 
 
 def plain(data: bytes, limit: int) -> bytes:

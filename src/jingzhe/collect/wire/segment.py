@@ -173,12 +173,19 @@ def check(data: bytes, call: str, limit: int) -> Checked:
     if not bodies.is_json(body):
         body = _in_form(body, limit)
     try:
-        if call == "batch":
-            many = _batch(body)
-            return Checked(body, len(many.batch), _write_key(many.writeKey))
-        return Checked(body, 1, _write_key(_single(body).writeKey))
+        return _checked(body, call)
     except UNREADABLE as error:
+        mended = bodies.with_whole_signs(body)
+        if mended != body:
+            return check(mended, call, limit)
         raise RefusedBodyError(f"The body is not what {call} sends: {error}", hint="It has to be JSON.") from error
+
+
+def _checked(body: bytes, call: str) -> Checked:
+    if call == "batch":
+        many = _batch(body)
+        return Checked(body, bodies.counted(len(many.batch)), _write_key(many.writeKey))
+    return Checked(body, 1, _write_key(_single(body).writeKey))
 
 
 def _write_key(raw: Raw) -> str:

@@ -123,9 +123,12 @@ def check(data: bytes, query: bytes, limit: int) -> Checked:
         body = _in_form(bodies.form(body or query), limit)
     try:
         if body.startswith(b"["):
-            return Checked(body, len(_many(body)), "")
+            return Checked(body, bodies.counted(len(_many(body))), "")
         _one(body)
     except UNREADABLE as error:
+        mended = bodies.with_whole_signs(body)
+        if mended != body:
+            return check(mended, b"", limit)
         raise RefusedBodyError(f"The data are no JSON of events: {error}") from error
     return Checked(body, 1, "")
 
