@@ -64,7 +64,8 @@ def quarantine(connection: Connection, refused: Sequence[Refused], now: datetime
     numbers, reasons = list(rows), Counter[str]()
     for start in range(0, len(numbers), _AT_ONCE):
         some = numbers[start : start + _AT_ONCE]
-        known = set(connection.scalars(sa.select(table.c.quarantine_id).where(table.c.quarantine_id.in_(some))))
+        standing = sa.select(table.c.quarantine_id).where(table.c.quarantine_id.in_(some))
+        known = set(connection.scalars(standing.with_for_update()))
         new = [rows[number] for number in some if number not in known]
         if new:
             connection.execute(sa.insert(table), new)
@@ -272,11 +273,13 @@ def replay(
             rows = connection.execute(sa.select(table).where(table.c.quarantine_id.in_(some))).all()
         requests = [_request(row) for row in rows]
         written_us = int(clock.now().timestamp() * 1e6)
-        inbox.append(Group(len(requests), len(requests), written_us, packed(requests)))
+        # The drain may take them at once, and waits then until they have left: one that comes back would be left out
+        # where it still stands, and then deleted.
         with state.writing() as connection:
             connection.execute(sa.delete(table).where(table.c.quarantine_id.in_(some)))
             if also is not None:
                 also(connection, len(requests))
+            inbox.append(Group(len(requests), len(requests), written_us, packed(requests)))
         done += len(requests)
     return done
 
