@@ -18,17 +18,17 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("seed", range(3))
 def test_on_sqlite(tmp_path: Path, seed: int) -> None:
-    kill_servers(tmp_path / "home", "", times=40, seed=300 + seed)
+    kill_servers(tmp_path / "home", "", times=45, seed=300 + seed)
 
 
 def test_on_postgres(tmp_path: Path, postgres_url: str) -> None:
-    kill_servers(tmp_path / "home", postgres_url, times=30, seed=400)
+    kill_servers(tmp_path / "home", postgres_url, times=35, seed=400)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_the_command_on_sqlite(tmp_path: Path, seed: int) -> None:
-    kill_commands(tmp_path / "home", "", times=20, seed=500 + seed)
+    kill_commands(tmp_path / "home", "", times=12, seed=500 + seed)
 
 
 def test_the_command_on_postgres(tmp_path: Path, postgres_url: str) -> None:
-    kill_commands(tmp_path / "home", postgres_url, times=20, seed=600)
+    kill_commands(tmp_path / "home", postgres_url, times=16, seed=600)
