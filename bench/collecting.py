@@ -311,7 +311,7 @@ class Asking:
         if not found or not found["items"]:
             return None
         person = self._got(f"/people/{found['items'][0]}")
-        return float(person["profile"]["spend"]) if person else None
+        return float(person["profile"]["spend"]) if person and person["profile"] else None
 
     def _got(self, path: str) -> Any:
         head = {"authorization": f"Bearer {self.api_key}"}

@@ -147,7 +147,8 @@ def _await_person(client: httpx.Client, key: dict[str, str], kind: str, value: s
         found = client.get("/api/v1/people", params={"kind": kind, "value": value}, headers=key).json()["items"]
         if found:
             answer = client.get(f"/api/v1/people/{found[0]}", headers=key)
-            if answer.status_code == 200:
+            # Their keys are known as soon as it is drained, their profile after the next refresh.
+            if answer.status_code == 200 and answer.json()["profile"] is not None:
                 person: dict[str, Any] = answer.json()
                 return person
         time.sleep(0.2)
