@@ -1,6 +1,6 @@
 """Random tokens and what is kept of them: a hash that leads nowhere back.
 
-Tokens have 256 bits from the operating system, so one round of SHA-256 is enough: there is nothing to guess
+Tokens have 255 bits from the operating system, so one round of SHA-256 is enough: there is nothing to guess
 (OWASP Session Management Cheat Sheet asks for 64 bits at least). Passwords are another matter: see ``passwords``.
 """
 
@@ -10,14 +10,16 @@ import hashlib
 import hmac
 import secrets
 
-TOKEN_BYTES = 32
+from jingzhe.core.tokens import new_secret
+
+TOKEN_LENGTH = 43
 _ID_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 """No letters that are taken for one another when read aloud."""
 
 
 def new_token() -> str:
-    """Returns a random token of 256 bits, safe in URLs and headers."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
+    """Returns a random token of 255 bits: letters and digits."""
+    return new_secret(TOKEN_LENGTH)
 
 
 def new_id(prefix: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 from jingzhe.collect.wire.channels import CHANNELS
 from jingzhe.core.clock import Clock
 from jingzhe.core.errors import SettingError
+from jingzhe.core.tokens import new_secret
 from jingzhe.store.state import State
 from jingzhe.store.state.collect_tables import source as sources
 from jingzhe.store.state.collect_tables import write_key as keys
@@ -23,6 +23,7 @@ GUESSED = "any"
 KINDS = (GUESSED, *CHANNELS)
 _LONGEST_NAME = 200
 _ID_LENGTH = 16
+_SECRET_LENGTH = 32
 _TURN = "SELECT pg_advisory_xact_lock(hashtextextended('jingzhe sources', 0))"
 
 
@@ -124,7 +125,7 @@ def insert_source(connection: Connection, name: str, kind: str, now: datetime) -
 
 def insert_key(connection: Connection, source_id: int, now: datetime) -> tuple[WriteKey, str]:
     """Makes a write key within a transaction that writes; returns it with its secret, which is kept nowhere."""
-    secret = secrets.token_urlsafe(24)
+    secret = new_secret(_SECRET_LENGTH)
     hashed, hint = key_hash(secret), secret[:4]
     connection.execute(sa.insert(keys).values(key_hash=hashed, source_id=source_id, hint=hint, created_at=now))
     return WriteKey(hashed[:_ID_LENGTH], source_id, hint, now, None), secret
