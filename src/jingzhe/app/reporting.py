@@ -107,15 +107,16 @@ def _imports(summaries: Sequence[ImportSummary]) -> Imports | None:
 def _judged(view: View, progress: Progress) -> Backtest | None:
     """Judges the models on the last horizon before the report's day; None where the data do not reach so far."""
     cut = view.as_of - timedelta(days=view.models.horizon_days)
+    horizon_days, pack = view.models.horizon_days, view.basis.pack
     try:
-        return told(
-            backtest(
-                view.session, cut, view.models.horizon_days, view.basis.pack, known_until=view.as_of, progress=progress
-            )
-        )
+        judged = backtest(view.session, cut, horizon_days, pack, known_until=view.as_of, progress=progress)
     except (NoDataError, ModelError) as error:
         progress.stage(f"models not tested: {error.message}")
         return None
+    if all(one_.auc is None for one_ in judged.judgements):
+        progress.stage("models not tested: nobody came back in the days after the cut, or everybody")
+        return None
+    return told(judged)
 
 
 def told(judged: Judged) -> Backtest:

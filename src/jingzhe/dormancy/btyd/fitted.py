@@ -78,7 +78,9 @@ class Fitted:
         if self.fit is None or self.fit.log_covariance is None:
             return [self] * n_draws
         centre = np.log(list(self.parameters.values()))
-        rows = generator.multivariate_normal(centre, np.asarray(self.fit.log_covariance), size=n_draws)
+        covariance = np.asarray(self.fit.log_covariance)
+        # The fit gives none that is not positive definite; NumPy's own check takes variances far apart for such.
+        rows = generator.multivariate_normal(centre, covariance, size=n_draws, check_valid="ignore")
         return [self._with(np.exp(np.clip(row, -30.0, 30.0))) for row in rows]
 
     def _with(self, parameters: FloatArray) -> Self:

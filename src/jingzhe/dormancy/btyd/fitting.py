@@ -139,7 +139,11 @@ def _inverse(information: FloatArray) -> tuple[tuple[float, ...], ...] | None:
         inverse = np.linalg.inv(information)
     except np.linalg.LinAlgError:
         return None
-    return tuple(tuple(float(value) for value in row) for row in (inverse + inverse.T) / 2)
+    inverse = (inverse + inverse.T) / 2
+    # Rounding may leave nothing of a direction about which a handful of people say next to nothing.
+    if np.linalg.eigvalsh(inverse).min() <= 0:
+        return None
+    return tuple(tuple(float(value) for value in row) for row in inverse)
 
 
 def checked_for_purchases(summary: Summary, time_unit_days: float) -> Summary:
