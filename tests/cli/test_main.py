@@ -39,6 +39,25 @@ def test_version() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, jingzhe.__version__)
 
 
+def test_customers_known_by_telephone_are_shown_to_those_who_ask(tmp_path: Path) -> None:
+    days = "".join(f"13912345678,2025-{month:02}-01,50\n" for month in range(1, 9))
+    recent = "13712345678,2026-03-01,9\n13712345678,2026-02-01,9\n"
+    (tmp_path / "till.csv").write_text(f"手机号,下单时间,实付金额\n{days}{recent}", encoding="utf-8")
+    home, listing = tmp_path / "home", tmp_path / "wake-up-list.csv"
+    words = ("run", str(tmp_path / "till.csv"), "--out", str(tmp_path))
+    hidden = run(*words, home=home)
+    assert hidden.returncode == 0, hidden.stderr
+    assert "keys of the kind phone" in " ".join(hidden.stdout.split())
+    assert "以手机号或邮箱标识: 1;" in hidden.stdout
+    assert "13912345678" not in hidden.stdout + listing.read_text("utf-8-sig")
+    shown = run(*words, "--personal", home=home)
+    assert "以手机号或邮箱标识" not in shown.stdout
+    assert "13912345678" in listing.read_text("utf-8-sig")
+    told = run("dormant", "--state", "dormant", "--state", "lost", "--format", "json", home=home)
+    key = json.loads(told.stdout)[0]["customer_id"]
+    assert json.loads(run("person", key, "--personal", home=home).stdout)["customer_id"] == "13912345678"
+
+
 def test_help_loads_no_engine_and_no_model() -> None:
     heavy = ("deltalake", "duckdb", "fastapi", "lightgbm", "matplotlib", "scipy", "sklearn", "sqlglot")
     code = f"import sys, jingzhe.cli.main; print([name for name in {heavy} if name in sys.modules])"

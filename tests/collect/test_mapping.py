@@ -6,7 +6,7 @@ import pytest
 
 from jingzhe.collect.columns import Look
 from jingzhe.collect.fields import FIELDS, normalised, words
-from jingzhe.collect.mapping import Keys, Table, match_columns
+from jingzhe.collect.mapping import Keys, Table, match_columns, own_kind_of
 from jingzhe.core.errors import ImportRefusedError
 
 KEY = Look("c", "VARCHAR", filled=100, distinct=50, samples=("a", "b"))
@@ -111,6 +111,30 @@ def test_further_keys_are_guessed_by_name_and_content(told: tuple[Any, ...], exp
     assert {name: match.column for name, match in found.items() if name.startswith("key.")} == expected
     assert ("ordered_at" in found) == ("积分" not in told)
     assert not {sample for match in found.values() for sample in match.samples} & {"li.lei@example.cn"}
+
+
+OWN = {
+    "telephone": (("手机号", PHONE, "date", TIME, "amount", NUMBER), "phone"),
+    "another word for it": (("联系电话", PHONE, "date", TIME, "amount", NUMBER), "phone"),
+    "e-mail": (("E-mail Address", MAIL, "date", TIME, "amount", NUMBER), "email"),
+    "a customer's number beside it": (("customer_id", KEY, "手机号", PHONE, "date", TIME, "amount", NUMBER), ""),
+    "a header that does not say so": (("customer_id", PHONE, "date", TIME, "amount", NUMBER), ""),
+    "values that are none": (("手机号", KEY, "date", TIME, "amount", NUMBER), ""),
+}
+
+
+@pytest.mark.parametrize(("told", "expected"), OWN.values(), ids=OWN)
+def test_what_the_customers_own_keys_are(told: tuple[Any, ...], expected: str) -> None:
+    table = Table("x.csv", told[::2], told[1::2])
+    found = match_columns(table, {}, "given", Keys(KINDS))
+    assert own_kind_of(table, found, Keys(KINDS)) == expected
+    assert own_kind_of(table, found, Keys(KINDS, own="member")) == "member"
+    assert own_kind_of(table, found, Keys()) == ""
+    samples = set(found["customer_id"].samples)
+    assert bool(samples & {"99999999999", "xx.xxx@xxxxxxx.xx"}) == bool(expected)
+    assert bool(expected) <= samples.isdisjoint({"13912345678", "li.lei@example.cn"})
+    hidden = match_columns(table, {}, "given", Keys(KINDS, own="id_card", hidden=True))
+    assert set(hidden["customer_id"].samples).isdisjoint({"13912345678", "li.lei@example.cn"})
 
 
 def test_a_further_key_can_be_given_and_refused() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from jingzhe.core.errors import SettingError
 from jingzhe.identity.keys import NEVER, NORMALISERS, Key, hidden, is_junk
 from jingzhe.identity.normalising import junk_of, written_all
 from jingzhe.identity.numbering import numbered
-from jingzhe.identity.observations import Coder
+from jingzhe.identity.observations import Coder, KeyColumn, Observations
 from jingzhe.identity.rules import Rules, known_salt, load_rules, project_salt, rules_from, save_rules
 from jingzhe.store.state import State
 
@@ -70,6 +71,42 @@ def test_a_column_is_judged_as_its_values_are(values: list[str]) -> None:
     alone = [NORMALISERS["plain"](value, "CN") for value in values]
     assert [value or None for value in written.to_pylist()] == alone
     assert junk_of(written, NEVER).tolist() == [value is None or is_junk(value, NEVER) for value in alone]
+
+
+def test_the_lake_has_personal_values_as_marked_hashes() -> None:
+    never = hidden("phone", "+8613700000000", SALT)
+    coder = Coder(Rules(never_hashed={"phone": frozenset({never})}), SALT)
+    given = pa.array(["139 1234 5678", "+8613912345678", "none", "13800138000", "13700000000", "", f"hashed:{never}"])
+    filed = coder.filed("phone", given)
+    assert filed is not None
+    one, same, *others = filed.to_pylist()
+    assert one == same == "hashed:" + hidden("phone", "+8613912345678", SALT)
+    assert all(re.fullmatch(r"hashed-text:[0-9a-f]{32}", other) for other in others)
+    assert len(set(others)) == len(others), "what is no value still tells one customer from another"
+    assert coder.filed("phone", filed) == filed, "the same again"
+    assert coder.filed("login", given) is None
+    for text in (one, "139 1234 5678"):
+        assert coder.stored(Key("phone", text), filed=True) == coder.stored(Key("phone", "13912345678"))
+    assert [coder.stored(Key("phone", text), filed=True) for text in others] == [None] * len(others)
+    assert coder.stored(Key("phone", one)) is None, "a live event says the telephone, not its hash"
+    assert coder.stored(Key("login", one), filed=True) == coder.stored(Key("login", one)), "an account may be called so"
+
+
+@given(st.lists(st.text(max_size=20) | st.from_regex(r"1[3-9]\d{9}", fullmatch=True), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_filed_keys_lead_where_the_written_ones_do(values: list[str]) -> None:
+    coder, written = Coder(Rules(), SALT), pa.array(values, pa.string())
+    filed = coder.filed("phone", written)
+    assert filed is not None
+    moments = np.zeros(len(values), np.int64)
+    made = [
+        coder.encode(Observations((KeyColumn("phone", column, filed=True),), moments, [""] * len(values)))
+        for column in (written, filed)
+    ]
+    assert made[0].values == made[1].values
+    assert (made[0].matrix == made[1].matrix).all()
+    for value, one in zip(values, filed.to_pylist(), strict=True):
+        assert value not in one or not re.search(r"\d{6}", value)
 
 
 def test_a_personal_value_is_stored_as_a_keyed_hash_only() -> None:

@@ -10,9 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jingzhe.collect.met_keys import MetKeys
-from jingzhe.collect.people import Joined
+from jingzhe.collect.people import Filed, Joined
+from jingzhe.consent.addresses import salt_of
+from jingzhe.core.errors import SettingError
+from jingzhe.identity import personal_keys
 from jingzhe.identity.adopting import adopt_imported, homes_of
 from jingzhe.identity.joining import Column, FileKeys, check_kinds, join_rows
+from jingzhe.identity.observations import Coder
 from jingzhe.identity.rules import load_rules
 from jingzhe.store.state.graph_notes import has_keys
 from jingzhe.store.warehouse import Warehouse
@@ -45,6 +49,33 @@ class Customers:
         """Returns those kinds of ``further`` that there are and that the customers' own keys are not."""
         rules = load_rules(self.warehouse.state)
         return {one for one in further if one in rules.kinds and not rules.are_same(one, kind)}
+
+    def is_personal(self, kind: str) -> bool:
+        """Tells whether the lake has keys of a kind as hashes only."""
+        return load_rules(self.warehouse.state).kind(kind).personal
+
+    def hashed(self, kind: str, customers: pa.Array) -> pa.Array:
+        """Returns keys of a personal kind as hashes; those that are hashes stay as they are.
+
+        Raises:
+            SettingError: the kind is not personal.
+        """
+        state = self.warehouse.state
+        found = Coder(load_rules(state), salt_of(state)).filed(kind, customers)
+        if found is None:
+            raise SettingError("Keys of this kind are not personal", kind=kind)
+        return found
+
+    def filed(self, kind: str, customers: pa.Array) -> Filed:
+        """Returns customers' keys of a personal kind as the lake has them."""
+        state, found = self.warehouse.state, self.hashed(kind, customers)
+        written: dict[str, str] = {}
+        for filed, text in zip(found.to_pylist(), customers.to_pylist(), strict=True):
+            # What came as a hash already says nothing of what was written; of two ways of writing the first is kept.
+            if filed != text:
+                written.setdefault(filed, text)
+        rows = personal_keys.sealed(state, personal_keys.not_kept(state, written))
+        return Filed(found, lambda connection: personal_keys.keep(connection, rows))
 
     def homes(self, kind: str, customers: pa.Array) -> NDArray[np.int64]:
         """Returns under whom the facts of customers are filed, 0 where the graph does not know one."""

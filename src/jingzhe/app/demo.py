@@ -26,12 +26,14 @@ class Results(NamedTuple):
         listing: the list to act on.
         people: how many people stand in it.
         headlines: the most telling lines.
+        hidden: how many of them stand there under a hash.
     """
 
     report: Path
     listing: Path
     people: int
     headlines: tuple[Text, ...]
+    hidden: int = 0
 
 
 def settle(home: Path) -> None:
@@ -101,11 +103,17 @@ def write_chunk(writing: Writing, chunk: Chunk) -> int:
     return events
 
 
-def results(workspace: Workspace, folder: Path) -> Results:
-    """Computes everything and writes ``report.html`` and ``wake-up-list.csv`` into ``folder``."""
+def results(workspace: Workspace, folder: Path, *, personal: bool = False) -> Results:
+    """Computes everything and writes ``report.html`` and ``wake-up-list.csv`` into ``folder``.
+
+    Args:
+        workspace: of the project.
+        folder: where to.
+        personal: True to list customers by the telephone number or e-mail address that their file names them by.
+    """
     written = workspace.report(folder / "report.html")
-    rows = workspace.dormant()
+    rows = workspace.dormant(personal=personal)
     listing = folder / "wake-up-list.csv"
     workspace.progress.stage("writing the list", rows.num_rows, "people")
     write_table(rows, listing, "csv")
-    return Results(written.page, listing, rows.num_rows, written.headlines)
+    return Results(written.page, listing, rows.num_rows, written.headlines, workspace.hidden_in(rows))

@@ -58,6 +58,7 @@ class Export:
         done_at: when it ended.
         expires_at: when the file is removed.
         problem: code of what went wrong, and the sentence for people.
+        personal: True where telephone numbers and e-mail addresses by which files name customers stand in the list.
     """
 
     export_id: str
@@ -72,6 +73,7 @@ class Export:
     done_at: datetime | None = None
     expires_at: datetime | None = None
     problem: Mapping[str, str] | None = field(default=None, hash=False)
+    personal: bool = False
 
     @property
     def file_name(self) -> str:
@@ -107,7 +109,9 @@ class Exports:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._write_ends()
 
-    def start(self, what: str, file_format: Format, by: str, *, publication: int | None = None) -> Export:
+    def start(
+        self, what: str, file_format: Format, by: str, *, publication: int | None = None, personal: bool = False
+    ) -> Export:
         """Asks for an export.
 
         Args:
@@ -115,13 +119,18 @@ class Exports:
             file_format: of the file.
             by: who asks.
             publication: number of the publication that it shows; None: the newest.
+            personal: True to list customers by the telephone number or e-mail address that files name them by; else
+                by a hash.
 
         Raises:
-            SettingError: there is no such table or format, or the list is wanted as of an earlier publication.
+            SettingError: there is no such table or format, the list is wanted as of an earlier publication, or a table
+                with personal keys.
             NoDataError: there is no such publication.
         """
         if what != DORMANT:
             self._table(what)
+            if personal:
+                raise SettingError("A table has keys of personal kinds as hashes only", field="personal")
         elif publication is not None:
             raise SettingError("The list to act on is exported as of now only", field="publication")
         if file_format not in FORMATS:
@@ -132,7 +141,7 @@ class Exports:
         self._write_ends()
         self.clean()
         name = f"export_{uuid.uuid4().hex[:12]}"
-        made = Export(name, what, file_format, "waiting", self._now(), by, publication)
+        made = Export(name, what, file_format, "waiting", self._now(), by, publication, personal=personal)
         self._write(made)
         self._pool.submit(self._run, made)
         return made
@@ -239,6 +248,8 @@ class Exports:
             with self._figures.view() as standing:
                 listed = outcome.listed(standing.view, top=None, states=_LISTED, tiers=("high", "middle", "low"))
                 publication = standing.publication
+            if asked.personal:
+                listed = outcome.with_written_keys(warehouse.state, listed)
             with warehouse.reading(publication) as session:
                 session.offer("listed", listed)
                 return publication, session.export(LISTED, str(path), asked.file_format)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from jingzhe.consent.owning import NOBODY, owners
+from jingzhe.identity.filing import forms_of
 from jingzhe.identity.people import current
-from jingzhe.identity.rules import load_rules
+from jingzhe.identity.rules import known_salt, load_rules
 from jingzhe.store.lake.person_rows import known_as
 from jingzhe.store.warehouse import Warehouse
 
@@ -17,7 +18,10 @@ def known_by(warehouse: Warehouse, value: str, kind: str = "") -> set[int]:
         value: as the source writes it.
         kind: of the key; empty for any that says who somebody is, those of the table ``identities`` first.
     """
-    rules, filed = load_rules(warehouse.state), known_as(warehouse, value)
+    rules = load_rules(warehouse.state)
+    with warehouse.state.reading() as connection:
+        salt = known_salt(connection)
+    filed = known_as(warehouse, forms_of(rules, salt, value, kind))
     rows = [row for row in filed if not kind or rules.are_same(row[0], kind)]
     asked = {(kind, value)} if kind else {(name, written) for name, written, _ in rows}
     with warehouse.state.reading() as connection:

@@ -31,6 +31,7 @@ from jingzhe.consent.subjects import Finder, Subject, row_names
 from jingzhe.core.errors import NoDataError
 from jingzhe.core.sealing import Sealer
 from jingzhe.identity import people as identity
+from jingzhe.identity import personal_keys
 from jingzhe.identity.keyring import has_keys_of
 from jingzhe.identity.rules import load_rules
 from jingzhe.measure.holdout import assignments_of
@@ -161,6 +162,7 @@ def holdings(workspace: Workspace, person_id: int) -> Holdings:
         tables["quarantine"] = pa.Table.from_pylist(refused)
     held = {
         "keys": [{"kind": kind, "stored": value} for kind, value in subject.keys],
+        "written_keys": _written(workspace, subject),
         "joins": _joins(workspace, subject),
         "consents": [asdict(one) for one in words.words_of(state, person_id)],
         "suppressions": [asdict(one) for one in suppressions.suppressions_of(state, person_id)],
@@ -195,6 +197,13 @@ def _open(tables: dict[str, pa.Table], sealer: Sealer | None) -> int:
     values = pa.array([None if one is None else one.text for one in found], rows.field(place).type)
     tables["event_details"] = rows.set_column(place, rows.field(place), values)
     return sum(one.closed for one in found if one is not None)
+
+
+def _written(workspace: Workspace, subject: Subject) -> list[dict[str, Any]]:
+    """Returns the person's keys of personal kinds as files wrote them."""
+    kinds = {value: kind for kind, value in subject.values}
+    found = personal_keys.opened(workspace.warehouse.state, kinds)
+    return [{"kind": kinds[filed], "value": written} for filed, written in found.items()]
 
 
 def _in_graph(workspace: Workspace, subject: Subject) -> bool:

@@ -10,13 +10,18 @@ from jingzhe.app.views import View
 from jingzhe.core.errors import SettingError
 from jingzhe.dormancy.reasons import evidence, evidence_values
 from jingzhe.dormancy.treatment import TIERS, treatment_table
+from jingzhe.identity import personal_keys
+from jingzhe.identity.filing import IS_FILED, is_filed
 from jingzhe.profile.packs import STATES as STATE_NAMES
 from jingzhe.store.query import Query, Step, one
+from jingzhe.store.state import State
 
 KEYS = Step(
     "keys",
-    "SELECT person_id, min(value) AS customer_id FROM identities GROUP BY person_id",
+    f"SELECT person_id, coalesce(min(CASE WHEN {IS_FILED} THEN NULL ELSE value END), max(value)) AS customer_id "
+    "FROM identities GROUP BY person_id",
 )
+"""What a business calls its customers; a hash where it knows them by telephone or e-mail alone."""
 _SCORES = (
     "p_alive, expected_purchases, p_return, risk, overdue, dormant_on, expected_spend, expected_value, clv, clv_low, "
     "clv_high, value_tier, edge"
@@ -130,3 +135,25 @@ def listed(
         "top": top if top is not None else 2**31 - 1,
     }
     return view.session.run(LISTING, values).select(LIST_COLUMNS)
+
+
+def with_written_keys(state: State, rows: pa.Table) -> pa.Table:
+    """Returns people with their keys as files wrote them where ``customer_id`` is a hash, as far as these are kept.
+
+    Args:
+        state: has them, sealed.
+        rows: people, with a column ``customer_id``.
+
+    Raises:
+        SealError: the store was opened without the keys that open them.
+    """
+    place = rows.column_names.index("customer_id")
+    shown = rows["customer_id"].to_pylist()
+    written = personal_keys.opened(state, (key for key in shown if key is not None and is_filed(key)))
+    made = pa.array([written.get(key, key) if key is not None else None for key in shown], pa.string())
+    return rows.set_column(place, rows.field(place), made)
+
+
+def hidden_keys(rows: pa.Table) -> int:
+    """Returns how many people stand under a hash in the column ``customer_id``."""
+    return sum(key is not None and is_filed(key) for key in rows["customer_id"].to_pylist())

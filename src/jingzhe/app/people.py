@@ -29,9 +29,10 @@ from jingzhe.core.errors import NoDataError
 from jingzhe.dormancy.columns import SCORES
 from jingzhe.identity import people as identity
 from jingzhe.identity import queries
+from jingzhe.identity.filing import forms_of
 from jingzhe.identity.keyring import has_keys_of
 from jingzhe.identity.overrides import is_unsettled
-from jingzhe.identity.rules import load_rules
+from jingzhe.identity.rules import known_salt, load_rules
 from jingzhe.profile import rfm
 from jingzhe.profile.columns import PEOPLE as PEOPLE_TABLE
 from jingzhe.profile.columns import PERSON_DAYS, PROFILES
@@ -153,11 +154,12 @@ class People:
         state = self._warehouse.state
         rules = load_rules(state)
         with state.reading() as connection:
-            owned = owners(connection, [(kind, value)], rules)
+            owned, salt = owners(connection, [(kind, value)], rules), known_salt(connection)
         if owned:
             return sorted(set(owned.values()) - {NOBODY})
         # Customers of imports whom the graph has not taken over yet are known to the lake alone.
-        rows = self._points.rows(IDENTITIES, self.pinned().tables.get(IDENTITIES.name), [value], by="value").to_pylist()
+        version, forms = self.pinned().tables.get(IDENTITIES.name), forms_of(rules, salt, value, kind)
+        rows = self._points.rows(IDENTITIES, version, forms, by="value").to_pylist()
         return sorted({self._now_called(row["person_id"]) for row in rows if rules.are_same(row["kind"], kind)})
 
     def person(self, person_id: int, *, as_of: date | None = None) -> Person:

@@ -24,12 +24,14 @@ from jingzhe.app.workspace import Workspace
 from jingzhe.collect.queries import QUARANTINE_KEY
 from jingzhe.consent import suppressions
 from jingzhe.consent.addresses import KEY_OF, salt_of
+from jingzhe.consent.forgetting import LEASE as ERASURE
 from jingzhe.consent.forgetting import forget
 from jingzhe.consent.subjects import Subject
 from jingzhe.consent.suppressions import Suppression
 from jingzhe.consent.tombstones import erasure_of, put_up
 from jingzhe.consent.words import micros
 from jingzhe.core.errors import BusyError, NoDataError, SettingError
+from jingzhe.identity.keys import is_other
 from jingzhe.identity.rules import load_rules
 from jingzhe.store.facts import QUARANTINE
 from jingzhe.store.lake.erase import Deleted, erase_rows
@@ -44,7 +46,6 @@ STAGES = ("marked", "drained", "deleted", "vacuumed", "forgotten", "cleared", "e
 MADE_FOLDERS = ("reports", "exports", "person-exports")
 """Folders with what was made of people's data and can be made anew."""
 _DRAINS = 10_000
-_LEASE = "erasure"
 _JOBS, _TABLES = "job", "export"
 
 
@@ -147,7 +148,7 @@ class Erasures:
             "cleared": self._clear, "emptied": self._empty, "whole": self._end,
         }  # fmt: skip
         warehouse = self.workspace.warehouse
-        with warehouse.state.lease(_LEASE, wait_seconds=warehouse.wait_seconds, purpose="erasure"):
+        with warehouse.state.lease(ERASURE, wait_seconds=warehouse.wait_seconds, purpose="erasure"):
             found = self.get(erasure_id)
             for stage in STAGES[STAGES.index(found.stage) + 1 :]:
                 self.workspace.progress.stage(f"erasing: {stage}", None)
@@ -353,6 +354,10 @@ def _stops(subject: Subject, erasure_id: str, actor: str, now: datetime) -> list
     """Returns the suppressions that outlive the person: of their addresses, as hashes, and of their numbers."""
     common: dict[str, Any] = {"reason": "erased", "begun_at": now, "source": erasure_id, "actor": actor}
     return [
-        *(Suppression(address=stored, **common) for kind, stored in subject.keys if kind in KEY_OF.values()),
+        *(
+            Suppression(address=stored, **common)
+            for kind, stored in subject.keys
+            if kind in KEY_OF.values() and not is_other(stored)
+        ),
         *(Suppression(person_id=number, **common) for number in subject.people),
     ]

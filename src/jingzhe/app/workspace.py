@@ -15,6 +15,7 @@ from jingzhe.app import models as fitted
 from jingzhe.app import outcome
 from jingzhe.app.customers import Customers
 from jingzhe.app.finding import known_by
+from jingzhe.app.hiding import hide_filed
 from jingzhe.app.made_files import placed
 from jingzhe.app.models import Basis
 from jingzhe.app.reporting import Asked, report_data
@@ -135,6 +136,7 @@ class Workspace:
         wishes.setdefault("timezone", self.settings.timezone)
         wishes.setdefault("currency", self.settings.currency or None)
         minding, graph = Mind(self.warehouse.state), Customers(self.warehouse)
+        hide_filed(self.warehouse)
         done = import_orders(self.warehouse, source, progress=self.progress, minding=minding, graph=graph, **wishes)
         graph.adopt_if_used()
         return done
@@ -148,7 +150,7 @@ class Workspace:
         return Customers(self.warehouse).adopt()
 
     def imports(self) -> list[ImportSummary]:
-        """Returns what every import did, the latest last."""
+        """Returns what every import did, the latest first."""
         return imports(self.warehouse.state)
 
     def quarantine(self, *, import_id: str | None = None, reason: str | None = None) -> pa.Table:
@@ -258,13 +260,30 @@ class Workspace:
         with past_view(self.warehouse, as_of, horizon, self.basis, self.progress) as view:
             yield view
 
-    def people(self, *, as_of: date | None = None) -> pa.Table:
-        """Returns everybody: profile, state, RFM class and scores, with the keys the sources know them by."""
-        with self.view(as_of) as view:
-            return view.session.run(outcome.PEOPLE)
+    def people(self, *, as_of: date | None = None, personal: bool = False) -> pa.Table:
+        """Returns everybody: profile, state, RFM class and scores, with the keys the sources know them by.
 
-    def person(self, key: str, *, as_of: date | None = None) -> dict[str, Any]:
+        Args:
+            as_of: the day.
+            personal: True to show telephone numbers and e-mail addresses by which files name customers; else hashes.
+        """
+        with self.view(as_of) as view:
+            return self._shown(view.session.run(outcome.PEOPLE), personal=personal)
+
+    def _shown(self, rows: pa.Table, *, personal: bool) -> pa.Table:
+        return outcome.with_written_keys(self.warehouse.state, rows) if personal else rows
+
+    def hidden_in(self, rows: pa.Table) -> int:
+        """Returns how many of some people stand under a hash in the column ``customer_id``."""
+        return outcome.hidden_keys(rows)
+
+    def person(self, key: str, *, as_of: date | None = None, personal: bool = False) -> dict[str, Any]:
         """Returns one person by a key of the source.
+
+        Args:
+            key: as the source writes it, or as a list shows it.
+            as_of: the day.
+            personal: True to show a telephone number or e-mail address by which files name the customer; else a hash.
 
         Raises:
             NoDataError: nobody is known by that key.
@@ -272,7 +291,7 @@ class Workspace:
         with self.view(as_of) as view:
             sought = pa.array(sorted(known_by(self.warehouse, key)), pa.int64())
             view.session.offer("sought", pa.table({"person_id": sought}))
-            rows = view.session.run(outcome.PERSON).to_pylist()
+            rows = self._shown(view.session.run(outcome.PERSON), personal=personal).to_pylist()
         if not rows:
             raise NoDataError(f"Nobody is known as {key!r}", hint="Keys are written as in the imported file.")
         row: dict[str, Any] = rows[0]
@@ -301,6 +320,7 @@ class Workspace:
         as_of: date | None = None,
         states: tuple[str, ...] = ("dormant", "declining"),
         tiers: tuple[str, ...] = ("high", "middle", "low"),
+        personal: bool = False,
     ) -> pa.Table:
         """Returns the list to act on: who has gone quiet or is about to, the most valuable first, and why.
 
@@ -309,12 +329,13 @@ class Workspace:
             as_of: the day.
             states: which states.
             tiers: which value tiers.
+            personal: True to show telephone numbers and e-mail addresses by which files name customers; else hashes.
 
         Returns:
             one row a person, with the columns of :data:`jingzhe.app.outcome.LIST_COLUMNS`.
         """
         with self.view(as_of) as view:
-            return outcome.listed(view, top=top, states=states, tiers=tiers)
+            return self._shown(outcome.listed(view, top=top, states=states, tiers=tiers), personal=personal)
 
     def backtest(self, cut: date, horizon_days: int | None = None) -> Backtest:
         """Trains as of ``cut`` and judges every model and baseline on the days after it.
@@ -385,6 +406,7 @@ class Workspace:
         document = self.warehouse.state.document(*REFRESH)
         through = int(document.body["through_batch"]) if document else 0
         before = self.warehouse.clock.now() - timedelta(days=undo_days)
+        hide_filed(self.warehouse)
         done = compact(
             self.warehouse, keep_after_batch=through, moved_before=before, progress=self.progress,
             between=between, stopping=stopping,

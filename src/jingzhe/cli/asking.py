@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from jingzhe.app.writing import FORMATS, text_of, write_table
-from jingzhe.cli.console import OUT, AsOf, Home, is_piped, opened, show
+from jingzhe.cli.console import OUT, AsOf, Home, Personal, is_piped, opened, say_hidden, show
 from jingzhe.core.days import day_given
 from jingzhe.core.errors import SettingError
 
@@ -32,6 +32,7 @@ def dormant(
         list[str] | None, typer.Option(help="States to list: dormant, declining, lost … Repeatable.")
     ] = None,
     tier: Annotated[list[str] | None, typer.Option(help="Value tiers to list: high, middle, low. Repeatable.")] = None,
+    personal: Personal = False,
 ) -> None:
     """The list to act on: who has gone quiet or is about to, the most valuable first, and why."""
     chosen = file_format or (out.suffix.lstrip(".") if out else "csv" if is_piped() else None)
@@ -45,10 +46,13 @@ def dormant(
             as_of=day_given(as_of, "--as-of"),
             states=tuple(state) if state else ("dormant", "declining"),
             tiers=tuple(tier) if tier else ("high", "middle", "low"),
+            personal=personal,
         )
+        hidden = workspace.hidden_in(rows)
     if out is not None and chosen is not None:
         write_table(rows, out, chosen)
         OUT.print(f"{rows.num_rows:,} people written to {out}")
+        say_hidden(hidden)
     elif chosen is not None:
         typer.echo(text_of(rows, chosen), nl=False)
     elif rows.num_rows == 0:
@@ -57,6 +61,7 @@ def dormant(
         shown = ("customer_id", "state", "since", "value_tier", "expected_value", "p_return", "overdue", "evidence_en")
         show(rows.select(shown), f"Dormant or about to be 沉睡与下滑: {rows.num_rows:,} people", limit=20)
         OUT.print("All columns: jingzhe dormant --out list.csv")
+        say_hidden(hidden)
 
 
 def states(home: Home = None, as_of: AsOf = None, before: Before = None) -> None:
@@ -73,10 +78,10 @@ def rfm(home: Home = None, as_of: AsOf = None, before: Before = None) -> None:
     show(rows, "RFM")
 
 
-def person(key: str, home: Home = None, as_of: AsOf = None) -> None:
+def person(key: str, home: Home = None, as_of: AsOf = None, personal: Personal = False) -> None:
     """Everything known of one person, as JSON."""
     with opened(home) as workspace:
-        row = workspace.person(key, as_of=day_given(as_of, "--as-of"))
+        row = workspace.person(key, as_of=day_given(as_of, "--as-of"), personal=personal)
     typer.echo(json.dumps(row, ensure_ascii=False, default=str, indent=2))
 
 

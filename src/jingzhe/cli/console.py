@@ -31,6 +31,9 @@ ASKED: dict[str, str] = {}
 
 Home = Annotated[Path | None, typer.Option("--home", help="Folder of the project (JINGZHE_HOME, else ./jingzhe-data).")]
 AsOf = Annotated[str | None, typer.Option("--as-of", help="Day at whose end the answer holds, YYYY-MM-DD.")]
+Personal = Annotated[
+    bool, typer.Option("--personal", help="Show telephones and e-mails by which files name customers; else hashes.")
+]
 Horizon = Annotated[int | None, typer.Option("--horizon", help="Horizon of the probabilities, days.")]
 
 
@@ -119,3 +122,17 @@ def _cell(value: object) -> str:
 def is_piped() -> bool:
     """Tells whether standard output goes to a file or another program."""
     return not sys.stdout.isatty()
+
+
+def say_hidden(people: int) -> None:
+    """Says that people are listed by a hash, where some are.
+
+    Args:
+        people: how many.
+    """
+    if people:
+        OUT.print(
+            f"Known by telephone or e-mail 以手机号或邮箱标识: {people:,}; hashes stand for them, see --personal.",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -95,8 +95,12 @@ def import_(
     sheet: Annotated[str | None, typer.Option(help="Of Excel files.")] = None,
     timezone: Annotated[str | None, typer.Option(help="IANA zone of times that carry none.")] = None,
     id_kind: Annotated[
-        str, typer.Option(help="What the customer ids are: customer (the id they sign in with), member, phone …")
-    ] = "customer",
+        str,
+        typer.Option(
+            help="What the customer ids are: customer (the id they sign in with), member, phone, email … "
+            "Guessed: phone or email where header and values say so, else customer."
+        ),
+    ] = "",
     people: Annotated[
         bool, typer.Option("--people", help="The file is a list of people: customers and keys, no orders.")
     ] = False,

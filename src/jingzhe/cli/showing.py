@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jingzhe.cli.console import OUT, AsOf, Home, opened
+from jingzhe.cli.console import OUT, AsOf, Home, Personal, opened, say_hidden
 from jingzhe.cli.importing import Map, Preset, mapping_of, tell
 from jingzhe.core.days import day_given
 from jingzhe.core.text import Text
@@ -61,16 +61,18 @@ def run(
     mapping: Map = None,
     preset: Preset = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for the report and the list.")] = Path(),
+    personal: Personal = False,
 ) -> None:
     """From raw orders to a wake-up list in one command: import, profiles, models, report, list."""
     with opened(home) as workspace:
         tell(workspace.import_(source, mapping=mapping_of(mapping), preset=preset))
-        done = _demonstration().results(workspace, out)
+        done = _demonstration().results(workspace, out, personal=personal)
     OUT.print()
     _lines(done.headlines)
     OUT.print()
     OUT.print(f"Report 报告: {done.report.absolute()}", highlight=False, soft_wrap=True)
     OUT.print(f"List   名单: {done.listing.absolute()} ({done.people:,} people)", highlight=False, soft_wrap=True)
+    say_hidden(done.hidden)
 
 
 def report(

@@ -20,6 +20,7 @@ from jingzhe.collect import queries
 from jingzhe.collect.activities import activity_names
 from jingzhe.collect.databases import SqlSource
 from jingzhe.collect.erased_rows import drop_erased
+from jingzhe.collect.hiding import hide_customers
 from jingzhe.collect.key_columns import NAMES, field_of, further_kinds, is_key, kind_of
 from jingzhe.collect.loading import Load, Loaded
 from jingzhe.collect.mapping import Keys
@@ -47,7 +48,7 @@ from jingzhe.store.warehouse import Warehouse, Writing
 KIND = "import"
 """Kind of the documents that keep what every import did."""
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Changes when the same file would give other facts; the same file is then imported anew."""
 
 _FUTURE_ALLOWED = timedelta(days=1)
@@ -70,8 +71,10 @@ class Wishes:
         sheet: of Excel files; None: the first with rows.
         dates: how times are written, where guessing errs (``day-first``, ``month-first`` …).
         decimal: what stands before the decimals, where guessing errs.
-        key_kind: kind of the customers' keys; sources that share it share their customers, and a customer is who
-            signs in with the same id. Another kind, such as ``member``, keeps equal ids of other systems apart.
+        key_kind: kind of the customers' keys; sources that share it share their customers. Empty: ``phone`` or
+            ``email`` where the header of the customers' column and its values say so, else ``customer``, who is
+            whoever signs in with the same id. Another kind, such as ``member``, keeps equal ids of other systems
+            apart. Keys of personal kinds are known by their hashes from there on.
         keys: columns of further keys of the customers by kind, such as ``{"phone": "手机号"}``; what is not given is
             guessed, an empty name says that there is none. Rows that share such a key are one person's, as far as
             the rules of the identity graph allow.
@@ -90,7 +93,7 @@ class Wishes:
     sheet: str | None = None
     dates: TimeStyle | None = None
     decimal: DecimalStyle | None = None
-    key_kind: str = CUSTOMER
+    key_kind: str = ""
     keys: Mapping[str, str] | None = None
     people: bool = False
 
@@ -98,6 +101,22 @@ class Wishes:
     def columns(self) -> dict[str, str]:
         """Returns the columns by field, further keys included."""
         return {**(self.mapping or {}), **{field_of(kind): column for kind, column in (self.keys or {}).items()}}
+
+    def kind_of(self, understood: Sequence[Understood]) -> str:
+        """Returns the kind of the customers' keys of all files.
+
+        Raises:
+            ImportRefusedError: the files name their customers by keys of several kinds.
+        """
+        found = {one.report.key_kind or CUSTOMER: one.report for one in understood}
+        if len(found) > 1:
+            named = ((kind, report["customer_id"].column, report.file) for kind, report in found.items())
+            told = "; ".join(f"{kind}: {column!r} of {file}" for kind, column, file in named)
+            raise ImportRefusedError(
+                f"The files name their customers by keys of several kinds ({told})",
+                hint="Import them one after the other, or say what the customers' keys of all are: --id-kind.",
+            )
+        return next(iter(found))
 
 
 def import_orders(
@@ -136,7 +155,9 @@ def import_orders(
     if wish.timezone not in available_timezones():
         raise SettingError(f"{wish.timezone!r} is no IANA time zone", hint="Such as Asia/Shanghai or UTC.")
     if graph is not None:
-        graph.check(wish.key_kind, further_kinds(wish.columns))
+        graph.check(wish.key_kind or CUSTOMER, further_kinds(wish.columns))
+    elif wish.key_kind not in {"", CUSTOMER}:
+        raise SettingError("Keys of another kind need the identity graph", hint="Import through the workspace.")
     with spill_folder(warehouse.engine.work_folder) as folder:
         return _Import(warehouse, wish, folder, progress or Silent(), minding, graph).run(source)
 
@@ -212,10 +233,12 @@ class _Import:
         further = further_kinds(given)
         if self.graph is None and further:
             raise SettingError("Further keys need the identity graph", hint="Import through the workspace.")
-        may_guess = self.graph.may_guess(self.wish.key_kind, NAMES.keys()) if self.graph is not None else frozenset()
+        own, graph = self.wish.key_kind, self.graph
+        may_guess = graph.may_guess(own or CUSTOMER, NAMES.keys()) if graph is not None else frozenset()
+        hidden = bool(own) and graph is not None and graph.is_personal(own)
         wish = Wish(given, why, self.wish.dates or (preset.dates if preset else None),
                     self.wish.decimal or (preset.decimal if preset else None),
-                    Keys(may_guess, self.wish.people))  # fmt: skip
+                    Keys(may_guess, self.wish.people, own, hidden))  # fmt: skip
         self.progress.stage("look at the columns", None)
         return [understand(session, one, wish) for one in inputs]
 
@@ -227,7 +250,12 @@ class _Import:
         here = writing.session.local
         read = read_files(here, files, plan, self.progress)
         columns = {key_column(place): kind_of(name) for place, name in enumerate(keys)}
-        erased = drop_erased(here, self.minding, {"customer": self.wish.key_kind, **columns})
+        kind = self.wish.kind_of([one for _, one in files])
+        if self.graph is not None:
+            self.graph.check(kind, list(columns.values()))
+        erased = drop_erased(here, self.minding, {"customer": kind, **columns})
+        if self.graph is not None and self.graph.is_personal(kind):
+            writing.also(hide_customers(here, self.graph, kind))
         met = met_keys(here, read, list(columns.values()), f"import {summary.import_id}") if keys else None
         bounds = here.run(queries.bounds(wanted)).to_pylist()[0]
         rows, left_out = sum(one.count + len(one.rejections) for one in read), 0
@@ -235,7 +263,7 @@ class _Import:
         rejected |= {ERASED: erased} if erased else {}
         writing.session.take(ROWS)
         if "quarantined" in wanted:
-            left_out = take_mended(writing, wanted, {"source": summary.source, "kind": self.wish.key_kind})
+            left_out = take_mended(writing, wanted, {"source": summary.source, "kind": kind})
             bounds = writing.session.run(queries.bounds(wanted)).to_pylist()[0]
         days = {"first_day": bounds["first_day"], "last_day": bounds["last_day"]}
         summary = replace(summary, rows=rows - left_out, rejected=rejected, **days)
@@ -245,7 +273,7 @@ class _Import:
                 raise self._nothing_good(summary, writing.session)
             return summary
         load = Load(
-            writing, wanted, summary.source, self.wish.currency, now, self.wish.key_kind,
+            writing, wanted, summary.source, self.wish.currency, now, kind,
             activity_names(self.warehouse.state), self.progress, self.graph, met,
         )  # fmt: skip
         loaded, unknown = load.run(good, bounds["facts"], bounds["with_order"])

@@ -34,6 +34,11 @@ NAMES: Mapping[str, frozenset[str]] = {
 """Headers, normalised, that say of whose kind the customer's key is. Not the receiver's telephone, not a bank card."""
 
 _ENOUGH = 0.5
+_OWN: Mapping[str, frozenset[str]] = {
+    "phone": NAMES["phone"] | {"联系电话", "buyerphone", "buyermobile", "买家手机", "买家手机号"},
+    "email": NAMES["email"] | {"buyeremail", "买家邮箱"},
+}
+"""Headers that say that customers are known by nothing but such a key."""
 
 
 def is_key(name: str) -> bool:
@@ -69,8 +74,25 @@ def guessed(header: str, look: Look, customer: Look, kinds: Set[str]) -> str | N
     kind = next((kind for kind, names in NAMES.items() if name in names), None)
     if kind is None or kind not in kinds or not look.filled or look.is_native_time:
         return None
+    return kind if _fit(kind, look) and _are_own(look, customer) else None
+
+
+def own_kind(header: str, look: Look, kinds: Set[str]) -> str:
+    """Returns the personal kind that the customers' own keys are of, empty where header and values do not say one.
+
+    Args:
+        header: name of the customers' column.
+        look: its values.
+        kinds: those that may be guessed.
+    """
+    name = normalised(header)
+    kind = next((kind for kind, names in _OWN.items() if name in names and kind in kinds), "")
+    return kind if kind and look.filled and _fit(kind, look) else ""
+
+
+def _fit(kind: str, look: Look) -> bool:
     fitting = {"phone": look.phones, "email": look.emails}.get(kind, look.filled if not look.fractions else 0)
-    return kind if fitting >= _ENOUGH * look.filled and _are_own(look, customer) else None
+    return fitting >= _ENOUGH * look.filled
 
 
 def _are_own(look: Look, customer: Look) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from jingzhe.collect.columns import Look, is_whole
 from jingzhe.collect.fields import BY_NAME, FIELDS, Field, normalised, words
-from jingzhe.collect.key_columns import field_of, guessed, is_key, kind_of
+from jingzhe.collect.key_columns import field_of, guessed, is_key, kind_of, own_kind
 from jingzhe.collect.masking import shape
 from jingzhe.collect.report import FieldMatch
 from jingzhe.core.errors import ImportRefusedError
@@ -37,12 +37,16 @@ class Keys:
     """What to look for beside orders and events.
 
     Args:
-        kinds: kinds of further keys of the customer that may be guessed.
+        kinds: kinds of keys of the customer that may be guessed.
         people: True for a list of people: no column is looked at as an order's or an event's.
+        own: kind of the customers' own keys; empty to guess it.
+        hidden: True where ``own`` is a personal kind.
     """
 
     kinds: Set[str] = frozenset()
     people: bool = False
+    own: str = ""
+    hidden: bool = False
 
 
 NO_KEYS = Keys()
@@ -69,7 +73,8 @@ def match_columns(
     _by_values(table, matches, frozenset(given))
     # Last: what is an order's number, or the customer's own, is no further key.
     held = {match.column for match in matches.values()}
-    further = _further_keys(table, matches, frozenset(given), keys.kinds, held)
+    kinds = keys.kinds - {own_kind_of(table, matches, keys)}
+    further = _further_keys(table, matches, frozenset(given), kinds, held)
     missing = _missing(matches)
     # Points and a birthday look like an amount and a time: without a header that says so they are no orders.
     doubtful = bool(missing) or ("amount" in matches and matches["amount"].why == "values")
@@ -78,10 +83,21 @@ def match_columns(
             raise _refused(table, ["customer_id"])
         matches = {name: match for name, match in matches.items() if name in _OF_PEOPLE}
         held = {match.column for match in matches.values()}
-        further = _further_keys(table, {**matches, **further}, frozenset(given), keys.kinds, held)
+        further = _further_keys(table, {**matches, **further}, frozenset(given), kinds, held)
     elif missing:
         raise _refused(table, missing)
+    if keys.hidden or own_kind_of(table, matches, keys):
+        matches["customer_id"] = _masked(matches["customer_id"])
     return {name: matches[name] for name in (field.name for field in FIELDS) if name in matches} | further
+
+
+def own_kind_of(table: Table, matches: Mapping[str, FieldMatch], keys: Keys) -> str:
+    """Returns the kind of the customers' own keys: given, or what header and values say; empty where neither does."""
+    if keys.own or "customer_id" not in matches:
+        return keys.own
+    column = matches["customer_id"].column
+    free = keys.kinds - {kind_of(name) for name in matches if is_key(name)}
+    return own_kind(column, table.looks[table.columns.index(column)], free)
 
 
 def _further_keys(

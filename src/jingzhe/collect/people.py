@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from jingzhe.collect.customer_queries import (
     KNOWN,
@@ -27,6 +28,19 @@ from jingzhe.store.warehouse import Writing
 
 CUSTOMER = "customer"
 """The kind of key under which customers of files are known."""
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Customers' keys of a personal kind as the lake has them.
+
+    Args:
+        customers: the keys, hashed and marked as such, in the order in which they were asked for.
+        keep: keeps what the file wrote, sealed, within the transaction that publishes.
+    """
+
+    customers: pa.Array
+    keep: Callable[[Connection], object]
 
 
 class Graph(Protocol):
@@ -49,12 +63,25 @@ class Graph(Protocol):
         """Returns those kinds of ``further`` that there are and that the customers' own keys are not."""
         ...
 
+    def is_personal(self, kind: str) -> bool:
+        """Tells whether the lake has keys of a kind as hashes only."""
+        ...
+
+    def filed(self, kind: str, customers: pa.Array) -> Filed:
+        """Returns customers' keys of a personal kind as the lake has them.
+
+        Args:
+            kind: of the keys.
+            customers: the keys, as the file writes them; each once, in the order of the rows.
+        """
+        ...
+
     def homes(self, kind: str, customers: pa.Array) -> NDArray[Any]:
         """Returns under whom the facts of customers are filed, 0 where the graph does not know one.
 
         Args:
             kind: of their keys.
-            customers: the keys, as the file writes them.
+            customers: the keys, as the lake has them.
         """
         ...
 

@@ -42,6 +42,7 @@ class MappingReport:
         unused: columns that stand for nothing here.
         encoding: how its text is encoded; empty for formats that say so themselves.
         delimiter: what stands between its columns; empty for other formats than CSV.
+        key_kind: kind of the customers' keys, given or guessed; empty for the usual one, a customer's number.
     """
 
     file: str
@@ -50,6 +51,7 @@ class MappingReport:
     unused: tuple[str, ...] = ()
     encoding: str = ""
     delimiter: str = ""
+    key_kind: str = ""
 
     def __getitem__(self, name: str) -> FieldMatch:
         for match in self.matches:
@@ -67,7 +69,9 @@ class MappingReport:
         lines = [f"{self.file}: {self.shape}"]
         for match in self.matches:
             samples = ", ".join(match.samples[:3])
-            note = f"; {match.note}" if match.note else ""
+            own = self.key_kind if match.field == "customer_id" else ""
+            said = match.note or (f"keys of the kind {own}" if own else "")
+            note = f"; {said}" if said else ""
             lines.append(
                 f"  {match.field:<12} = {match.column}  ({match.why}, {match.confidence:.0%}; {samples}{note})"
             )

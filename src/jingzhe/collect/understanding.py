@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from jingzhe.collect.columns import Look, date_order, look
 from jingzhe.collect.fields import BY_NAME
 from jingzhe.collect.key_columns import is_key
-from jingzhe.collect.mapping import NO_KEYS, Keys, Table, match_columns
+from jingzhe.collect.mapping import NO_KEYS, Keys, Table, match_columns, own_kind_of
 from jingzhe.collect.report import FieldMatch, MappingReport
 from jingzhe.collect.sources import Input
 from jingzhe.collect.values import DecimalStyle, Reading, TimeStyle
@@ -71,7 +71,7 @@ def understand(session: LocalSession, given: Input, wish: Wish) -> Understood:
         readings[name], note = _reading(session, "id" if is_key(name) else BY_NAME[name].kind, looks[alias], wish)
         matches[name] = replace(match, note=note)
     session.rejections()
-    return Understood(readings, _report(given, matches))
+    return Understood(readings, _report(given, matches, own_kind_of(table, matches, wish.keys)))
 
 
 def _reading(session: LocalSession, kind: str, look_: Look, wish: Wish) -> tuple[Reading, str]:
@@ -92,7 +92,7 @@ def _plain_type(kind: str) -> str:
     return "VARCHAR" if kind.startswith(("VARCHAR", "ENUM")) else kind
 
 
-def _report(given: Input, matches: Mapping[str, FieldMatch]) -> MappingReport:
+def _report(given: Input, matches: Mapping[str, FieldMatch], key_kind: str) -> MappingReport:
     if "ordered_at" not in matches:
         shape = "people"
     elif "event_name" in matches:
@@ -104,4 +104,4 @@ def _report(given: Input, matches: Mapping[str, FieldMatch]) -> MappingReport:
     used = {match.column for match in matches.values()}
     unused = tuple(column for column in given.raw.columns if column not in used)
     delimiter = given.raw.delimiter if given.raw.kind == "csv" else ""
-    return MappingReport(given.name, shape, tuple(matches.values()), unused, given.encoding, delimiter)
+    return MappingReport(given.name, shape, tuple(matches.values()), unused, given.encoding, delimiter, key_kind)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from jingzhe.consent import queries
 from jingzhe.consent.subjects import Finder, Subject
+from jingzhe.identity import personal_keys
 from jingzhe.identity.keyring import forget_keys, show_keys
 from jingzhe.store.state import bulk
 from jingzhe.store.state import identity_tables as identity
@@ -24,6 +25,8 @@ from jingzhe.store.state.links_tables import code
 from jingzhe.store.state.outgoing_tables import webhook_delivery
 from jingzhe.store.state.tables import document, metadata
 
+LEASE = "erasure"
+"""Held by whoever erases, and by whoever reads rows of people and writes them again."""
 _AT_ONCE = 500
 _IMPORTS = "import"
 _KEPT = frozenset({suppression.name, erasure.name})
@@ -58,6 +61,7 @@ def forget(connection: Connection, subject: Subject, finder: Finder) -> dict[str
     done["repeated_request"] = _delete_named(connection, repeated_request, "body", finder, people)
     done["webhook_delivery"] = _cut_messages(connection, finder, people)
     theirs = [value for _, value in subject.values]
+    done["personal_key"] = personal_keys.forget(connection, theirs)
     done["code"] = connection.execute(sa.update(code).where(code.c.member.in_(theirs)).values(member="")).rowcount
     return {name: rows for name, rows in done.items() if rows}
 

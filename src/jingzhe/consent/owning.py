@@ -36,7 +36,7 @@ def owners(connection: Connection, keys: Iterable[tuple[str, str]], rules: Rules
 
     Args:
         connection: a transaction of the state store.
-        keys: kind and value, as sources write them.
+        keys: kind and value, as sources write them or as the lake has them.
         rules: of the project.
 
     Returns:
@@ -72,7 +72,7 @@ def _stored(rules: Rules, salt: bytes, kind: str, value: str) -> tuple[str, str,
         called = rules.called(kind)
     except SettingError:
         return None  # a kind of a file that the rules do not have, or do not have any more
-    found = Coder(rules, salt).stored(Key(kind, value))
+    found = Coder(rules, salt).stored(Key(kind, value), filed=True)
     return None if found is None else (called, *found)
 
 

@@ -16,6 +16,7 @@ from jingzhe.consent.owning import owners
 from jingzhe.consent.tombstones import LONG_ENOUGH, ids_in, is_kind, stored_as, texts_in, words_in
 from jingzhe.consent.words import everybody_of
 from jingzhe.identity.keyring import show_keys
+from jingzhe.identity.keys import HASHED
 from jingzhe.identity.rules import Rules
 from jingzhe.store.state import bulk
 
@@ -31,7 +32,7 @@ class Subject:
         person_id: who they are now.
         people: everybody whom they took over, and themselves.
         keys: kind and value as the identity graph stores it: a hash of personal values.
-        values: kind and value of the other keys, as sources write them.
+        values: kind and value of the other keys, as sources write them, and of personal ones, as the lake has them.
     """
 
     person_id: int
@@ -76,7 +77,7 @@ def subject_of(
     people = everybody_of(connection, person)
     show_keys(connection, people)
     keys = {(kind, value): None for _, kind, value in bulk.select(connection, queries.KEYS, people)}
-    values = {(kind, value): None for kind, value in keys if not is_kind(kind, rules, "personal")}
+    values = {(kind, _filed(kind, value, rules)): None for kind, value in keys}
     filed = dict.fromkeys(written)
     owned = owners(connection, [*filed, *elsewhere], rules)
     theirs = [key for key, owner in owned.items() if owner in people]
@@ -86,6 +87,11 @@ def subject_of(
             keys[kind, stored] = None
             values[kind, value] = None
     return Subject(people[0], tuple(people), tuple(sorted(keys)), tuple(sorted(values)))
+
+
+def _filed(kind: str, stored: str, rules: Rules) -> str:
+    """Returns a key as the lake has it: the value, or the hash of a personal one and a mark."""
+    return HASHED + stored if is_kind(kind, rules, "personal") else stored
 
 
 @dataclass(frozen=True)

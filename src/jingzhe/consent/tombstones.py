@@ -21,8 +21,9 @@ from sqlalchemy import Connection
 
 from jingzhe.collect.wire.call import Key
 from jingzhe.consent.addresses import salt_of
-from jingzhe.identity.keys import NORMALISERS, base_kind, hidden, is_junk
+from jingzhe.identity.keys import HASHED, NORMALISERS, base_kind, hash_filed, hidden, is_junk, is_other
 from jingzhe.identity.normalising import written_all
+from jingzhe.identity.observations import Coder
 from jingzhe.identity.rules import Rules, load_rules
 from jingzhe.store.state import State
 from jingzhe.store.state.consent_tables import tombstone as table
@@ -152,11 +153,13 @@ class Tombstones:
     def _which(self, kind: str, values: pa.Array) -> NDArray[np.bool_]:
         hashes, rules, salt = self._kinds[kind], self._known_rules, self._salt
         known = rules.kinds.get(base_kind(kind))
-        written = written_all(known.normaliser if known else "plain", values, rules.region).to_pylist()
-        if known and known.personal:
-            written = [None if one is None else hidden(kind, one, salt) for one in written]
+        filed = Coder(rules, salt).filed(kind, values.fill_null("")) if known else None
+        if filed is None:
+            stored = written_all(known.normaliser if known else "plain", values, rules.region).to_pylist()
+        else:
+            stored = [one.removeprefix(HASHED) for one in filed.to_pylist()]
         return np.fromiter(
-            (one is not None and mark_of(kind, one, salt) in hashes for one in written), bool, len(written)
+            (one is not None and mark_of(kind, one, salt) in hashes for one in stored), bool, len(stored)
         )
 
     def of_calls(self, calls: Sequence[Sequence[Key]]) -> Told:
@@ -234,11 +237,13 @@ def stored_as(kind: str, value: str, rules: Rules, salt: bytes) -> str | None:
 
     Args:
         kind: of the key; kinds that the rules do not know are plain.
-        value: as a source writes it.
+        value: as a source writes it, or as the lake has it.
         rules: of the project.
         salt: its secret.
     """
     known = rules.kinds.get(base_kind(kind))
+    if known and known.personal and (filed := value if is_other(value) else hash_filed(value)) is not None:
+        return filed
     written = NORMALISERS[known.normaliser if known else "plain"](value, rules.region)
     if written is None:
         return None

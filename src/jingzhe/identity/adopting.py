@@ -51,7 +51,7 @@ def adopt(
     Args:
         state: the state store.
         kind: kind of the keys; one that joins people.
-        values: keys as the source writes them.
+        values: keys as the source writes them, or as the lake has them.
         people: ``person_id`` of each, 1 and up.
         clock: when.
         event: what explanations show as the reason.
@@ -68,7 +68,9 @@ def adopt(
     if len(people) and int(people.min()) < 1:
         raise IdentityError("A person's number is 1 or more", number=int(people.min()))
     now = round(clock.now().timestamp() * 1e6)
-    observations = Observations((KeyColumn(kind, values),), np.full(len(people), now), [event] * len(people))
+    observations = Observations(
+        (KeyColumn(kind, values, filed=True),), np.full(len(people), now), [event] * len(people)
+    )
     with state.writing() as connection:
         take_turn(connection)
         coded = Coder(rules, project_salt(state, connection)).encode(observations)
@@ -152,7 +154,7 @@ def homes_of(state: State, kind: str, values: pa.Array) -> NDArray[np.int64]:
     Args:
         state: the state store.
         kind: of the keys.
-        values: as the source writes them.
+        values: as the source writes them, or as the lake has them.
 
     Raises:
         SettingError: there is no such kind.
@@ -164,7 +166,8 @@ def homes_of(state: State, kind: str, values: pa.Array) -> NDArray[np.int64]:
         for begin in range(0, len(values) if salt else 0, _AT_ONCE):
             part = values.slice(begin, _AT_ONCE)
             moments = np.zeros(len(part), np.int64)
-            coded = Coder(rules, salt or b"").encode(Observations((KeyColumn(kind, part),), moments, [""] * len(part)))
+            column = KeyColumn(kind, part, filed=True)
+            coded = Coder(rules, salt or b"").encode(Observations((column,), moments, [""] * len(part)))
             if not len(coded.ids):
                 continue
             person = read_known(connection, coded, rules).person

@@ -43,7 +43,7 @@ class FileKeys:
 
     Args:
         kind: kind of the customers' keys; one that joins people.
-        customers: the customers' keys; one may stand several times.
+        customers: the customers' keys, those of personal kinds as the lake has them; one may stand several times.
         columns: further keys by kind, each as long as ``customers``; null where a row has none.
         places: what explanations name: file and line.
     """
@@ -154,7 +154,7 @@ def _observations(keys: FileKeys, rows: slice, is_first: NDArray[np.bool_], cloc
         filled |= values.is_valid().to_numpy(zero_copy_only=False)
     order = pa.array(np.concatenate([np.flatnonzero(is_first), np.flatnonzero(filled)]))
     alone = pa.nulls(int(is_first.sum()), pa.string())
-    columns = [KeyColumn(keys.kind, customers.take(order))]
+    columns = [KeyColumn(keys.kind, customers.take(order), filed=True)]
     for column, values in zip(keys.columns, further, strict=True):
         columns.append(KeyColumn(column.kind, pa.concat_arrays([alone, values.filter(pa.array(filled))])))
     now = round(clock.now().timestamp() * 1e6)

@@ -23,6 +23,12 @@ Normaliser = Callable[[str, str], str | None]
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+\Z")
 _MOBILE_CN = re.compile(r"1[3-9]\d{9}\Z")
+HASHED = "hashed:"
+"""Marks a personal value that the lake, or a list that was made from it, has as the hash that the graph stores."""
+OTHER = "hashed-text:"
+"""The same of a text that stands in place of such a value and is none: it tells customers apart and joins nobody."""
+_HASHED = re.compile(r"hashed:([0-9a-f]{32})\Z")
+_OTHER = re.compile(r"hashed-text:[0-9a-f]{32}\Z")
 BETWEEN = "-:._ "
 """Signs between the digits of ids that say nothing."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*(/[A-Za-z0-9_.:-]+)?\Z")
@@ -170,3 +176,18 @@ def hidden(kind: str, value: str, salt: bytes) -> str:
         salt: the project's, 32 bytes.
     """
     return hmac.digest(salt, f"{kind}\0{value}".encode(), "sha256")[:16].hex()
+
+
+def hash_filed(value: str) -> str | None:
+    """Returns the hash that a value as the lake has it stands for, None where it is no such value.
+
+    >>> hash_filed("hashed:00112233445566778899aabbccddeeff")
+    '00112233445566778899aabbccddeeff'
+    """
+    found = _HASHED.match(value)
+    return found[1] if found else None
+
+
+def is_other(value: str) -> bool:
+    """Tells whether a value, as the lake has it, is the hash of a text that is no value of its kind."""
+    return _OTHER.match(value) is not None

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from jingzhe.core.errors import SettingError
-from jingzhe.identity.keys import Key, hidden
+from jingzhe.identity.keys import HASHED, OTHER, Key, hash_filed, hidden, is_other
 from jingzhe.identity.normalising import junk_of, written_all
 from jingzhe.identity.numbering import numbered
 from jingzhe.identity.rules import Rules
@@ -37,10 +37,18 @@ class Observation:
 
 
 class KeyColumn(NamedTuple):
-    """The keys of one kind of many observations: None where an observation has none."""
+    """The keys of one kind of many observations: None where an observation has none.
+
+    Args:
+        kind: such as ``phone``.
+        values: as the source writes them.
+        filed: True where personal values may be hashes, as the lake has them. Not of live events: who knows a hash, as
+            from a list, is not the one who has the telephone.
+    """
 
     kind: str
     values: Sequence[str | None] | pa.Array
+    filed: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class Coder:
         Raises:
             SettingError: a kind is not known.
         """
-        called = [KeyColumn(self._rules.called(column.kind), column.values) for column in observations.columns]
+        called = [column._replace(kind=self._rules.called(column.kind)) for column in observations.columns]
         order = sorted(called, key=lambda column: self._rank(column.kind))
         names = list(dict.fromkeys(column.kind for column in order))
         numbers, texts, kinds, places, unusable = [], [], [], [], Counter[str]()
@@ -146,7 +154,7 @@ class Coder:
         for column in order:
             raw = column.values if isinstance(column.values, pa.Array) else pa.array(column.values, pa.string())
             encoded = raw.dictionary_encode()
-            stored, usable = self._stored_values(column.kind, encoded.dictionary)
+            stored, usable = self._stored_values(column.kind, encoded.dictionary, filed=column.filed)
             position = np.full(len(usable) + 1, -1, np.int64)
             position[:-1][usable] = met + np.arange(len(stored))
             found = position[encoded.indices.fill_null(len(usable)).to_numpy(zero_copy_only=False)]
@@ -169,21 +177,51 @@ class Coder:
             np.where(matrix >= 0, code[matrix], -1), junk, unusable,
         )  # fmt: skip
 
-    def stored(self, key: Key) -> tuple[str, int] | None:
-        """Returns the value under which a key is stored and its number, None where it stands for no value."""
+    def stored(self, key: Key, *, filed: bool = False) -> tuple[str, int] | None:
+        """Returns the value under which a key is stored and its number, None where it stands for no value.
+
+        Args:
+            key: as a source writes it.
+            filed: True where it may be written as the lake has it.
+        """
         kind = self._rules.called(key.kind)
-        values, _ = self._stored_values(kind, pa.array([key.value], pa.string()))
+        values, _ = self._stored_values(kind, pa.array([key.value], pa.string()), filed=filed)
         if not len(values):
             return None
         return values[0].as_py(), int(numbered(values, self._salt + kind.encode())[0])
+
+    def filed(self, kind: str, values: pa.Array) -> pa.Array | None:
+        """Returns values of a personal kind as the lake has them, None where the kind is not personal.
+
+        Args:
+            kind: of the keys.
+            values: as the source writes them, or as the lake has them; none is null.
+        """
+        name = self._rules.called(kind)
+        if not self._rules.kind(name).personal:
+            return None
+        stored, usable = self._stored_values(name, values, filed=True)
+        made = np.array(
+            [
+                text if is_other(text) else OTHER + hidden(f"{name} as written", text, self._salt)
+                for text in values.filter(pa.array(~usable)).to_pylist()
+            ],
+            np.object_,
+        )
+        found = np.empty(len(values), np.object_)
+        found[~usable] = made
+        found[usable] = [HASHED + one for one in stored.to_pylist()]
+        return pa.array(found, pa.string())
 
     def _rank(self, name: str) -> tuple[bool, int]:
         kind = self._rules.kind(name)
         return (not kind.merges, -kind.strength)
 
-    def _stored_values(self, name: str, raw: pa.Array) -> tuple[pa.Array, NDArray[np.bool_]]:
+    def _stored_values(self, name: str, raw: pa.Array, *, filed: bool = False) -> tuple[pa.Array, NDArray[np.bool_]]:
         """Returns the values that are some as they are stored, and which of ``raw`` they are."""
         kind = self._rules.kind(name)
+        if filed and kind.personal:
+            return self._stored_of_filed(name, raw)
         written = written_all(kind.normaliser, raw, self._rules.region)
         usable = ~junk_of(written, self._rules.never_everywhere[kind.name])
         values = written.filter(pa.array(usable))
@@ -195,6 +233,19 @@ class Coder:
                 usable[usable] = kept
                 values = values.filter(pa.array(kept))
         return values, usable
+
+    def _stored_of_filed(self, name: str, raw: pa.Array) -> tuple[pa.Array, NDArray[np.bool_]]:
+        texts = raw.to_pylist()
+        found = np.empty(len(texts), np.object_)
+        found[:] = [hash_filed(text) for text in texts]
+        as_written = np.array(
+            [one is None and not is_other(text) for one, text in zip(found, texts, strict=True)], bool
+        )
+        values, usable = self._stored_values(name, raw.filter(pa.array(as_written)))
+        found[np.flatnonzero(as_written)[usable]] = values.to_pylist()
+        never = self._rules.never_hashed.get(self._rules.kind(name).name, frozenset())
+        kept = np.array([one is not None and one not in never for one in found], bool)
+        return pa.array(found[kept], pa.string()), kept
 
 
 def _distinct(

@@ -129,7 +129,7 @@ def key_within(connection: Connection, rules: Rules, key: Key) -> KeyRow | None:
     """Does what :func:`find_key` does, within a transaction."""
     salt = known_salt(connection)
     # Whoever stores the first key makes the salt.
-    stored = Coder(rules, salt or b"").stored(key)
+    stored = Coder(rules, salt or b"").stored(key, filed=True)
     if salt is None or stored is None:
         return None
     value, number = stored

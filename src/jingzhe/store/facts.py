@@ -111,7 +111,7 @@ IDENTITIES = Table(
     (
         Column("person_id", "BIGINT", "the person"),
         Column("kind", "VARCHAR", "kind of the key, such as customer"),
-        Column("value", "VARCHAR", "the key as the source writes it"),
+        Column("value", "VARCHAR", "the key as the source writes it; of telephones and e-mails hashed:…"),
         BATCH,
     ),
     key=("kind", "value"),

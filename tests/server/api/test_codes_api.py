@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -160,6 +161,28 @@ def test_the_list_to_act_on_is_exported(site: Site) -> None:
     lines = done(client, {"what": "dormant", "format": "jsonl"})
     text = client.get(f"/exports/{lines['export_id']}/file").text
     assert len([json.loads(line) for line in text.splitlines()]) == as_csv["rows"]
+
+
+def test_a_list_tells_telephones_to_those_who_ask_and_the_trail_says_so(empty: Site, tmp_path: Path) -> None:
+    days = "".join(f"13912345678,2025-{month:02}-01,50\n" for month in range(1, 9))
+    recent = "13712345678,2025-12-01,9\n13712345678,2026-01-01,9\n"
+    (tmp_path / "till.csv").write_text(f"手机号,下单时间,实付金额\n{days}{recent}", encoding="utf-8")
+    empty.workspace.import_(tmp_path / "till.csv")
+    empty.workspace.update()
+    client = empty.signed_in("operator")
+    (shown,) = client.get("/dormant?state=dormant&state=lost").json()["items"]
+    assert re.fullmatch(r"hashed:[0-9a-f]{32}", shown["customer_id"])
+    assert client.post("/people/find", {"kind": "phone", "value": shown["customer_id"]}).json()["items"]
+    texts = []
+    for personal in (False, True):
+        found = done(client, {"what": "dormant", "format": "csv", "personal": personal})
+        assert found["personal"] is personal
+        texts.append(client.get(f"/exports/{found['export_id']}/file").text)
+    assert [("13912345678" in text, shown["customer_id"] in text) for text in texts] == [(False, True), (True, False)]
+    rows = audit.rows(empty.workspace.warehouse.state, limit=4)
+    told = [json.loads(row.details)["personal"] for row in rows if row.action == "export.started"]
+    assert told == [True, False]
+    assert client.post("/exports", {"what": "identities", "personal": True}).status_code == 422
 
 
 def test_files_are_removed_after_their_time(site: Site) -> None:

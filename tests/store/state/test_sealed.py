@@ -18,7 +18,7 @@ from jingzhe.store.state.access_tables import repeated_request
 from jingzhe.store.state.collect_tables import quarantined_event
 from jingzhe.store.state.consent_tables import consent_record, erasure
 from jingzhe.store.state.database import connect
-from jingzhe.store.state.identity_tables import identity_proposal
+from jingzhe.store.state.identity_tables import identity_proposal, personal_key
 from jingzhe.store.state.inbox import Group, Inbox
 from jingzhe.store.state.outgoing_tables import webhook, webhook_delivery
 from jingzhe.store.state.seal_losses import drop_closed
@@ -73,6 +73,7 @@ def fill(state: State, number: int = 1) -> None:
             "person_a": number, "person_b": number + 1, "probability": 0.9, "evidence": {"email": [MAIL, None]},
             "proposed_at": now, "status": "proposed",
         }),
+        (personal_key, {"filed": f"hashed:{number:032}", "written": MAIL}),
     ]  # fmt: skip
     with state.writing() as connection:
         for table, row in rows:
@@ -100,7 +101,7 @@ def columns() -> list[sa.Column[Any]]:
 
 def test_every_sealed_column_names_itself_and_holds_nothing_in_the_clear(sealed: State, state_url: str) -> None:
     fill(sealed)
-    assert len(columns()) == 10
+    assert len(columns()) == 11
     with sealed.reading() as connection:
         for column in columns():
             assert column.type.what == f"{column.table.name}.{column.name}"  # type: ignore[attr-defined]
@@ -108,7 +109,7 @@ def test_every_sealed_column_names_itself_and_holds_nothing_in_the_clear(sealed:
             assert MAIL in str(read.decode() if isinstance(read, bytes) else read), column
     held = stored(state_url)
     assert MAIL not in held
-    assert held.count(TEXT) == 7
+    assert held.count(TEXT) == 8
 
 
 def test_values_moved_to_another_column_do_not_open(sealed: State) -> None:

@@ -70,15 +70,15 @@ def _under(rows: pa.Table, person_id: int) -> pa.Table:
     return rows.set_column(place, rows.field(place), pa.repeat(pa.scalar(person_id, pa.int64()), rows.num_rows))
 
 
-def known_as(warehouse: Warehouse, value: str) -> list[tuple[str, str, int]]:
+def known_as(warehouse: Warehouse, forms: Sequence[str]) -> list[tuple[str, str, int]]:
     """Returns the keys of one value in the table ``identities``, with the people under whom they are filed.
 
     Args:
         warehouse: the stores.
-        value: as the source writes it.
+        forms: the value in every way in which the table may have it.
     """
     known = filed_rows(warehouse, {IDENTITIES.name: "value IN (SELECT value FROM asked)"},
-                       {"asked": pa.table({"value": pa.array([value], pa.string())})})  # fmt: skip
+                       {"asked": pa.table({"value": pa.array(forms, pa.string())})})  # fmt: skip
     rows = known[IDENTITIES.name].to_pylist() if known else []
     return [(row["kind"], row["value"], row["person_id"]) for row in rows]
 

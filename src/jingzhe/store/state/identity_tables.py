@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from jingzhe.store.state.sealed import SealedJson
+from jingzhe.store.state.sealed import SealedJson, SealedText
 from jingzhe.store.state.tables import UtcDateTime, metadata
 
 # A table of SQLite is found quickest by its own number, which must be called INTEGER.
@@ -130,4 +130,13 @@ identity_proposal = sa.Table(
     sa.Column("decided_at", UtcDateTime),
     sa.Column("who", sa.Text),
     sa.Column("why", sa.Text),
+)
+
+# What a file wrote where the lake has a hash: by it a business knows its customers.
+personal_key = sa.Table(
+    "personal_key",
+    metadata,
+    sa.Column("filed", sa.Text, primary_key=True),
+    sa.Column("written", SealedText("personal_key.written"), nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -31,6 +31,11 @@ class NewExport(Given):
     publication: int | None = Field(
         default=None, ge=1, lt=2**63, description="number of the publication that it shows; null: the newest"
     )
+    personal: bool = Field(
+        default=False,
+        description="of the list: customers by the telephone number or e-mail address that files name them by, not by "
+        "a hash",
+    )
 
 
 class ExportShown(Shown):
@@ -48,12 +53,14 @@ class ExportShown(Shown):
     done_at: datetime | None = None
     expires_at: datetime | None = Field(default=None, description="when the file is removed")
     problem: dict[str, str] | None = Field(default=None, description="code, detail and hint of what went wrong")
+    personal: bool = False
 
 
 _EXPORT = {
     "export_id": "export_1f6c2a9d0b3e", "what": "profiles", "file_format": "parquet", "status": "done",
     "asked_at": "2026-03-05T08:00:00Z", "asked_by": "account:acc_7hq2mkw4x9ab", "publication": 7, "rows": 1200,
     "size_bytes": 184320, "done_at": "2026-03-05T08:00:01Z", "expires_at": "2026-03-06T08:00:01Z", "problem": None,
+    "personal": False,
 }  # fmt: skip
 _WAITING = {
     **_EXPORT, "status": "waiting", "rows": None, "size_bytes": None, "done_at": None, "expires_at": None,
@@ -74,9 +81,11 @@ def list_exports(served: Served, limit: Limit = 50, cursor: Cursor = None) -> Pa
 @routes.add("POST", "/exports", needs=DATA_EXPORT, status=202, location="/exports/{export_id}", example=_WAITING)
 def start_export(given: NewExport, caller: Caller, served: Served) -> ExportShown:
     """Starts an export; it stands in the audit trail, and so does each time its file is fetched."""
-    made = served.exports.start(given.what, given.format, caller.label, publication=given.publication)
+    made = served.exports.start(
+        given.what, given.format, caller.label, publication=given.publication, personal=given.personal
+    )
     with served.state.writing() as connection:
-        details = {"what": given.what, "format": given.format}
+        details = {"what": given.what, "format": given.format, "personal": given.personal}
         audit.record(connection, served.now(), caller, "export.started", made.export_id, details=details)
     return ExportShown.model_validate(made)
 
