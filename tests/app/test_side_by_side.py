@@ -66,7 +66,7 @@ def work(project: Project, acts: list[tuple[str, str]], barrier: Barrier, told: 
     """Does each act at the moment at which the other process does its own; tells what changed."""
     with project.open() as workspace:
         for act, argument in acts:
-            barrier.wait(60)
+            barrier.wait(180)
             try:
                 if act == "import":
                     told.put((act, workspace.import_(argument).orders))
@@ -87,9 +87,9 @@ def side_by_side(
     for process in both:
         process.start()
     for process in both:
-        process.join(90)
+        process.join(300)
         assert process.exitcode == 0
-    found = [told.get(timeout=5) for _ in (*one, *other)]
+    found = [told.get(timeout=60) for _ in (*one, *other)]
     return sorted(found)
 
 
