@@ -26,7 +26,7 @@ __all__ = ["postgres_server", "postgres_url"]
 class Project(NamedTuple):
     home: Path
     state_url: str
-    wait_seconds: float = 60.0
+    wait_seconds: float = 200.0
 
     def open(self) -> Workspace:
         settings: dict[str, Any] = {"state_url": self.state_url, "wait_seconds": self.wait_seconds}
