@@ -23,7 +23,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-_START_SECONDS = 30
+_START_SECONDS = 120
 _INSTALL = "install the PostgreSQL server (Debian: apt-get install postgresql)"
 # Safe only because nothing here outlives the tests.
 _FAST = (
@@ -74,7 +74,7 @@ class Server:
 
     def _run(self, statement: sql.Composed) -> None:
         # A connection that a test has left in a transaction would block the drop: an error to be seen.
-        with psycopg.connect(self.url, autocommit=True, options="-clock_timeout=5s") as connection:
+        with psycopg.connect(self.url, autocommit=True, options="-clock_timeout=30s") as connection:
             connection.execute(statement)
 
 

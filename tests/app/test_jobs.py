@@ -21,7 +21,7 @@ def test_the_job_under_way_ends_at_its_next_stage(tmp_path: Path, monkeypatch: p
         self.progress.stage("first")
         reached.append("first")
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         self.progress.stage("second")
         reached.append("second")
 
@@ -29,14 +29,14 @@ def test_the_job_under_way_ends_at_its_next_stage(tmp_path: Path, monkeypatch: p
     with open_workspace(tmp_path, memory_limit_mb=300, threads=1) as workspace:
         jobs = Jobs(workspace)
         running, waiting = jobs.start("update"), jobs.start("update")
-        assert begun.wait(30)
+        assert begun.wait(120)
         assert jobs.get(running.job_id).stage == "first"
         ending = threading.Thread(target=jobs.close)
         ending.start()
         while not jobs._ending.is_set():
             pass
         go_on.set()
-        ending.join(30)
+        ending.join(120)
         assert not ending.is_alive()
         assert [jobs.get(one.job_id).status for one in (running, waiting)] == ["interrupted", "interrupted"]
         assert jobs.get(running.job_id).done_at is not None

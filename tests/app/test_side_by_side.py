@@ -26,7 +26,7 @@ __all__ = ["postgres_server", "postgres_url"]
 class Project(NamedTuple):
     home: Path
     state_url: str
-    wait_seconds: float = 60.0
+    wait_seconds: float = 200.0
 
     def open(self) -> Workspace:
         settings: dict[str, Any] = {"state_url": self.state_url, "wait_seconds": self.wait_seconds}
@@ -66,7 +66,7 @@ def work(project: Project, acts: list[tuple[str, str]], barrier: Barrier, told: 
     """Does each act at the moment at which the other process does its own; tells what changed."""
     with project.open() as workspace:
         for act, argument in acts:
-            barrier.wait(60)
+            barrier.wait(180)
             try:
                 if act == "import":
                     told.put((act, workspace.import_(argument).orders))
@@ -87,9 +87,9 @@ def side_by_side(
     for process in both:
         process.start()
     for process in both:
-        process.join(90)
+        process.join(300)
         assert process.exitcode == 0
-    found = [told.get(timeout=5) for _ in (*one, *other)]
+    found = [told.get(timeout=60) for _ in (*one, *other)]
     return sorted(found)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +33,7 @@ from jingzhe.store.state.inbox import Group
 from jingzhe.worker.loop import Cadence, Worker
 from tests.collect.live import NOON, track
 from tests.outgoing.receiver import Receiver
+from tests.ports import free_port
 from tests.server.api.client import Client
 from tests.server.asking import Heard
 
@@ -161,11 +161,8 @@ def test_what_fails_says_its_code_and_not_its_words(traced: Traced) -> None:
 
 
 def test_a_collector_that_is_away_stops_nothing_and_is_told_once() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     log = Heard()
-    end = start_tracing(f"http://127.0.0.1:{port}", log, "test")
+    end = start_tracing(f"http://127.0.0.1:{free_port()}", log, "test")
     begun = time.process_time()
     for _ in range(5_000):
         with tracing.span("jingzhe.work") as told:

@@ -170,6 +170,8 @@ def test_what_is_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
 
         reading = threading.Thread(target=read)
         reading.start()
+        # Who asks later is answered at once: so the server has the other request too.
+        assert httpx.get(f"{address}/healthz", timeout=_SECONDS).status_code == 200
         time.sleep(0.3)
     reading.join(_SECONDS)
     asking.close()

@@ -31,7 +31,8 @@ def test_what_is_sealed_opens_in_its_place(plain: bytes, what: str) -> None:
         SEALER.open(what + "x", sealed)
 
 
-@given(st.text(max_size=100))
+# Strings of the code itself are among those that are drawn.
+@given(st.text(max_size=100).filter(lambda plain: not plain.startswith(TEXT)))
 def test_texts_are_sealed_as_texts(plain: str) -> None:
     sealed = SEALER.seal_text("t.c", plain)
     assert sealed.startswith(TEXT)

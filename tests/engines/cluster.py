@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import urlparse
 
 from jingzhe.store.engine.spark_start import bundled_java
+from tests.ports import free_port
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 @dataclass
@@ -65,13 +66,6 @@ def children(pid: int) -> list[int]:
         if int(fields[1]) == pid and fields[0] != "Z":
             found.append(int(status.parent.name))
     return found
-
-
-def free_port() -> int:
-    """Returns a port nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def spark_environment(folder: Path) -> dict[str, str]:

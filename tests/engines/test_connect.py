@@ -14,15 +14,16 @@ import pytest
 from jingzhe.core.errors import EngineError
 from jingzhe.store.query import one
 from tests.engines import happenings
-from tests.engines.cluster import answers, free_port, spark_environment, spark_home, stop
+from tests.engines.cluster import answers, spark_environment, spark_home, stop
 from tests.engines.comparing import differences
 from tests.engines.conftest import QUICK
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
 PEOPLE = 300
 SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
-_SECONDS = 90.0
+_SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from jingzhe.app.workspace import open_workspace
 from jingzhe.cli import main
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import EngineError
-from tests.engines.cluster import free_port
 from tests.engines.happenings import NOW
+from tests.ports import free_port
 
 ORDERS = "order_id,customer_id,ordered_at,amount\n1,a,2025-03-01,10\n2,b,2025-03-04,20\n3,a,2025-05-01,12\n"
 
@@ -31,7 +31,7 @@ def test_no_table_is_touched(tmp_path: Path) -> None:
         for work in (far.refresh, lambda: far.import_(orders), far.people):
             with pytest.raises(EngineError, match="does not answer"):
                 work()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         assert far.warehouse.state.latest() == before
     assert sorted((home / "lake").rglob("*")) == files
     with open_workspace(home, clock=FixedClock(NOW), wait_seconds=1.0) as workspace:

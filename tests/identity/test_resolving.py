@@ -206,8 +206,9 @@ def test_keys_that_meet_at_one_number_are_told_apart(fresh: Fresh, told: list[st
     with fresh() as plain, fresh() as crowded:
         tell_cut(plain, told, cut, rules=RULES)
         with pytest.MonkeyPatch.context() as patched:
-            # Eight numbers for everything: nearly every key meets another.
-            patched.setattr("jingzhe.identity.observations.numbered", lambda texts, secret: original(texts, secret) % 8)
+            # Eight numbers for everything: nearly every key meets another. 0 is none: it says that no key joined one.
+            crowding = "jingzhe.identity.observations.numbered"
+            patched.setattr(crowding, lambda texts, secret: original(texts, secret) % 8 + 1)
             tell_cut(crowded, told, cut, rules=RULES)
         assert groups(crowded) == groups(plain)
 

@@ -139,7 +139,7 @@ def test_it_works_in_a_thread_until_it_is_told_to_end(office: Office, receiver: 
     thread.start()
     until(lambda: len(receiver.got) == 1)
     ending.set()
-    thread.join(20)
+    thread.join(120)
     assert not thread.is_alive()
     assert [one.status for one in office.sent(hook)] == ["delivered"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import http.server
 import json
@@ -13,6 +14,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,11 @@ from jingzhe.server.serving import Listen, collector, serve
 from jingzhe.store.state import State
 from jingzhe.store.state.inbox import Inbox
 from tests.collect.live import Live, live
+from tests.ports import free_port
 from tests.server.asking import Heard
-from tests.worker.killing import free_port
 
 FOLDER = Path(__file__).parent
-_START_SECONDS = 60
+_START_SECONDS = 180
 _NO_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "E403", "E404")
 
 
@@ -61,7 +63,7 @@ class Collector:
     def key(self) -> str:
         return self.shop.write_key
 
-    def arrived(self, user: str, count: int, *, seconds: float = 20.0) -> list[dict[str, Any]]:
+    def arrived(self, user: str, count: int, *, seconds: float = 120.0) -> list[dict[str, Any]]:
         """Waits until ``count`` calls of a user or browser are in the lake; returns them in order of time."""
         give_up = time.monotonic() + seconds
         while True:
@@ -89,7 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
             yield Collector(shop, port)
         finally:
             process.terminate()
-            process.join(30)
+            process.join(120)
             assert process.exitcode == 0, "the collector did not end well"
 
 
@@ -97,7 +99,7 @@ def _await(port: int) -> None:
     give_up = time.monotonic() + _START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10):
                 return
         except OSError:
             assert time.monotonic() < give_up, "the collector did not start"
@@ -124,7 +126,7 @@ class Busy:
         if self.answers:
             self.refused.append(body)
             return self.answers.pop(0)
-        taken = httpx.post(f"{self.server.url}{path}", content=body, headers=headers, timeout=10)
+        taken = httpx.post(f"{self.server.url}{path}", content=body, headers=headers, timeout=60)
         return Answer(taken.status_code, [], taken.content)
 
 
@@ -163,8 +165,17 @@ def packages() -> Path:
     lock = (FOLDER / "npm" / "package-lock.json").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jingzhe-tests"
     folder = cache / f"sdks-{hashlib.sha256(lock).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Tests run in several processes, and an installation begins by removing what another has put there.
+    with (folder / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        _install(npm, folder)
+    return folder
+
+
+def _install(npm: str, folder: Path) -> None:
+    """Installs the SDKs where they are not installed yet; skips the test where npm's registry cannot be reached."""
     if not (folder / "ready").exists():
-        folder.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(FOLDER / "npm" / name, folder)
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
@@ -178,7 +189,6 @@ def packages() -> Path:
             assert any(code in said for code in _NO_REGISTRY), f"npm cannot install the SDKs: {said}"
             pytest.skip("no registry of npm can be reached")
         (folder / "ready").touch()
-    return folder
 
 
 @dataclass
@@ -189,11 +199,27 @@ class Node:
     server: Collector
 
     def run(self, script: str, user: str) -> str:
-        given = {"SDKS": f"{self.packages}/", "COLLECTOR": self.server.url, "WRITE_KEY": self.server.key, "WHO": user}
-        command, environment = ["node", str(FOLDER / script)], {**os.environ, **given}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        command, environment = self._how(script, user)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    @contextmanager
+    def running(self, script: str, user: str) -> Iterator[list[str]]:
+        """Runs a script that does not know when everything is sent; ends it, and gives what it said afterwards."""
+        command, environment = self._how(script, user)
+        said: list[str] = []
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            try:
+                yield said
+                assert process.poll() is None, "the script has ended by itself"
+            finally:
+                process.kill()
+                said.append(process.communicate()[0].decode("utf-8", "replace"))
+
+    def _how(self, script: str, user: str) -> tuple[list[str], dict[str, str]]:
+        given = {"SDKS": f"{self.packages}/", "COLLECTOR": self.server.url, "WRITE_KEY": self.server.key, "WHO": user}
+        return ["node", str(FOLDER / script)], {**os.environ, **given}
 
 
 @pytest.fixture

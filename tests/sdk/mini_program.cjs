@@ -35,4 +35,4 @@ sensors.setPara({ name: 'sensors', server_url: `${COLLECTOR}/sa?project=${WRITE_
 sensors.init();
 sensors.login(WHO);
 sensors.track('PayOrder', { order_amount: 42 });
-setTimeout(() => process.exit(0), 9000);
+setInterval(nothing, 1000); // until it is ended

@@ -6,4 +6,4 @@ sa.track(WHO, 'PayOrder', { order_amount: 42 });
 sa.track(WHO, '$pageview', { $url: 'https://s.example/p' });
 sa.trackSignup(WHO, `${WHO}-anonymous`);
 sa.profileSet(WHO, { level: 3 });
-setTimeout(() => process.exit(0), 2000);
+setInterval(() => {}, 1000); // until it is ended

@@ -7,6 +7,7 @@ import http.server
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
 )  # fmt: skip
+_PATIENCE_MS = 120_000
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
@@ -43,16 +45,21 @@ class Shop:
     address: str
     said: list[str] = field(default_factory=list)
 
-    def visit(self, script: str, code: str, *, wait: int = 1500) -> None:
-        """Opens an empty page, loads a script of the packages, runs ``code`` and waits a moment."""
+    @contextmanager
+    def visited(self, script: str, code: str) -> Iterator[None]:
+        """Opens an empty page, loads a script of the packages, runs ``code`` and leaves the page at the end.
+
+        SDKs send when they like: the page has to stay until everything has arrived.
+        """
         context = self.browser.new_context()
+        context.set_default_timeout(_PATIENCE_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("requestfailed", lambda request: self.said.append(f"{request.url} {request.failure}"))
         page.goto(f"{self.address}/package.json")
         page.add_script_tag(url=f"{self.address}/node_modules/{script}")
         page.evaluate(code)
-        page.wait_for_timeout(wait)
+        yield
         context.close()
 
 
@@ -62,7 +69,7 @@ def shop(packages: Path) -> Iterator[Shop]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as pages, sync_playwright() as playwright:
         thread = threading.Thread(target=pages.serve_forever, daemon=True)
         thread.start()
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS), timeout=_PATIENCE_MS)
         yield Shop(browser, f"http://127.0.0.1:{pages.server_address[1]}")
         browser.close()
         pages.shutdown()
@@ -70,7 +77,7 @@ def shop(packages: Path) -> Iterator[Shop]:
 
 
 def test_segment(server: Collector, shop: Shop) -> None:
-    shop.visit(
+    page = shop.visited(
         "@segment/analytics-next/dist/umd/index.js",
         f"""async () => {{
   const analytics = AnalyticsNext.AnalyticsBrowser.load(
@@ -80,6 +87,8 @@ def test_segment(server: Collector, shop: Shop) -> None:
   await analytics.track('Product Added', {{product_id: 'p1', price: 5, quantity: 2}});
 }}""",
     )
+    with page:
+        server.arrived("segment-browser", 2)
     rows = server.arrived("segment-browser", 2)
     assert sorted(row["call"] for row in rows) == ["identify", "track"], shop.said
     assert {row["channel"] for row in rows} == {"pc_web"}
@@ -88,7 +97,7 @@ def test_segment(server: Collector, shop: Shop) -> None:
 
 
 def test_rudderstack(server: Collector, shop: Shop) -> None:
-    shop.visit(
+    page = shop.visited(
         "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js",
         f"""async () => {{
   const client = new rudderanalytics.RudderAnalytics();
@@ -97,15 +106,16 @@ def test_rudderstack(server: Collector, shop: Shop) -> None:
   client.track('Order Completed', {{revenue: 12, order_id: 'o1'}});
   client.page('Start');
 }}""",
-        wait=4000,
     )
+    with page:
+        server.arrived("rudder-browser", 3)
     rows = server.arrived("rudder-browser", 3)
     assert sorted(row["call"] for row in rows) == ["identify", "page", "track"], shop.said
     assert [row["revenue"] for row in rows if row["call"] == "track"] == [12.0]
 
 
 def test_rudderstack_by_beacon(server: Collector, shop: Shop) -> None:
-    shop.visit(
+    page = shop.visited(
         "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js",
         f"""async () => {{
   const client = new rudderanalytics.RudderAnalytics();
@@ -114,8 +124,9 @@ def test_rudderstack_by_beacon(server: Collector, shop: Shop) -> None:
   client.identify('rudder-beacon');
   client.track('Product Viewed', {{product_id: 'p1'}});
 }}""",
-        wait=4000,
     )
+    with page:
+        server.arrived("rudder-beacon", 2)
     rows = server.arrived("rudder-beacon", 2)
     assert sorted(row["call"] for row in rows) == ["identify", "track"], shop.said
 
@@ -125,7 +136,7 @@ def test_rudderstack_by_beacon(server: Collector, shop: Shop) -> None:
 )
 def test_sensors(server: Collector, shop: Shop, how: str, batch: str) -> None:
     user = f"sensors-browser-{how}-{batch}"
-    shop.visit(
+    page = shop.visited(
         "sa-sdk-javascript/sensorsdata.min.js",
         f"""() => {{
   const sensors = window['sensorsDataAnalytic201505'];
@@ -135,8 +146,9 @@ def test_sensors(server: Collector, shop: Shop, how: str, batch: str) -> None:
   sensors.track('PayOrder', {{order_amount: 42}});
   sensors.quick('autoTrack');
 }}""",
-        wait=9000 if batch == "true" else 2500,
     )
+    with page:
+        server.arrived(user, 3)
     rows = server.arrived(user, 3)
     assert {row["sent_name"] for row in rows} >= {"PayOrder", "$pageview"}, shop.said
     assert [row["revenue"] for row in rows if row["sent_name"] == "PayOrder"] == [42.0]

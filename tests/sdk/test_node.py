@@ -25,9 +25,9 @@ def test_rudderstack(server: Collector, node: Node) -> None:
 
 
 def test_sensors(server: Collector, node: Node) -> None:
-    node.run("sensors.cjs", "sensors-node")
-    rows = server.arrived("sensors-node", 4)
-    assert sorted(row["call"] for row in rows) == ["profile", "track", "track", "track"]
+    with node.running("sensors.cjs", "sensors-node") as said:
+        rows = server.arrived("sensors-node", 4)
+    assert sorted(row["call"] for row in rows) == ["profile", "track", "track", "track"], said
     signed_up(rows, "sensors-node")
     assert [row["revenue"] for row in rows if row["sent_name"] == "PayOrder"] == [42.0]
 
@@ -36,8 +36,8 @@ def test_sensors(server: Collector, node: Node) -> None:
 def test_mini_program(server: Collector, node: Node, monkeypatch: pytest.MonkeyPatch, batch: str) -> None:
     monkeypatch.setenv("BATCH", batch)
     user = f"mini-program-{batch}"
-    said = node.run("mini_program.cjs", user)
-    rows = server.arrived(user, 2)
+    with node.running("mini_program.cjs", user) as said:
+        rows = server.arrived(user, 2)
     assert {row["sent_name"] for row in rows} == {"PayOrder", "$SignUp"}, said
     assert {row["channel"] for row in rows} == {"mini_program"}
     signed_up(rows, user)

@@ -39,7 +39,7 @@ class Kept:
         self.looks += 1
         snapshot = dict(self.keys)
         self.begun.set()
-        assert self.answered.wait(30)
+        assert self.answered.wait(120)
         if self.failure is not None:
             raise self.failure
         return snapshot
@@ -151,11 +151,12 @@ def test_the_collector_takes_the_first_events_of_a_new_key(tmp_path: Path) -> No
 
 def test_the_collector_says_503_where_too_many_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_keys, "MOST_WAITING", 3)
+    monkeypatch.setattr(known_keys, "_WAIT_SECONDS", 60.0)
 
     async def scenario(asked: Asked) -> None:
         known, gate = asked.admission._known, threading.Event()
         real = known.read
-        known.read = lambda: real() if gate.wait(30) else {}
+        known.read = lambda: real() if gate.wait(60) else {}
         posts = [asyncio.create_task(asked.post("/v1/page", PAGE, key=f"guess {number}")) for number in range(4)]
         (refused,), _ = await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
         sensors = await asked.client.get("/sa.gif?token=wrong&data=e30=")

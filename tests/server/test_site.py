@@ -120,7 +120,7 @@ class Loading:
         self.left = failures
 
     def __call__(self) -> AbstractAsyncContextManager[ASGIApp]:
-        assert self.loaded.wait(30)
+        assert self.loaded.wait(120)
         if self.left:
             self.left -= 1
             raise StateError("The state store cannot be reached")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from jingzhe.core.clock import SystemClock
@@ -13,12 +14,12 @@ from tests.store.small import Elsewhere, live_in, opened, stored_in
 from tests.store.worker import audit, processes, rewrite_for_ever, write_for_ever, write_one
 
 
-def _pace(warehouse: Warehouse) -> float:
+def _pace(warehouse: Warehouse, numbers: Sequence[int] = range(3)) -> float:
     """Returns how long a publication takes here and now, seconds."""
     begun = time.monotonic()
-    for number in range(3):
+    for number in numbers:
         write_one(warehouse, number)
-    return (time.monotonic() - begun) / 3
+    return (time.monotonic() - begun) / len(numbers)
 
 
 def kill_writers(folder: Path, url: str, *, times: int, seed: int, elsewhere: Elsewhere | None = None) -> None:
@@ -30,7 +31,7 @@ def kill_writers(folder: Path, url: str, *, times: int, seed: int, elsewhere: El
             begun = context.Event()
             writer = context.Process(target=write_for_ever, args=(folder, url, begun, seed + number, elsewhere))
             writer.start()
-            assert begun.wait(30)
+            assert begun.wait(120)
             time.sleep(draw.uniform(0, 2 * pace))
             writer.kill()
             writer.join()
@@ -53,7 +54,8 @@ def kill_rewriters(
     """Kills processes that compact, gather and vacuum beside a writer, who never notices."""
     draw = random.Random(seed)  # noqa: S311 - what is drawn is no secret
     with opened(folder, url, clock=SystemClock(), elsewhere=elsewhere) as warehouse, processes() as context:
-        pace = _pace(warehouse)
+        for number in range(3):
+            write_one(warehouse, number)
         for number in range(times):
             others = []
             for place in range(at_once):
@@ -61,11 +63,12 @@ def kill_rewriters(
                 given = (folder, url, begun, seed + 100 * number + place, elsewhere)
                 others.append(context.Process(target=rewrite_for_ever, args=given))
                 others[-1].start()
-                assert begun.wait(30)
-            until = time.monotonic() + draw.uniform(pace, 8 * pace)
-            while time.monotonic() < until:
-                write_one(warehouse, number)
+                assert begun.wait(120)
+            # Not so many seconds: with others at work, and on a busy machine, they would do less in them.
+            for _ in range(draw.randint(1, 6)):
+                pace = _pace(warehouse, [number])
                 time.sleep(0.05)
+            time.sleep(draw.uniform(0, pace))
             for other in others:
                 other.kill()
                 other.join()

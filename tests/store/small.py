@@ -64,7 +64,7 @@ def opened(
     near = place.near(folder / "cache", where.cache_bytes)
     with State.open(url or url_in(folder), clock=when) as state:
         lake = Lake(place.root, place.options, near)
-        yield Warehouse(CATALOGUE, state, lake, DuckEngine(folder / "work", near=near, **limits), when, wait_seconds=10)
+        yield Warehouse(CATALOGUE, state, lake, DuckEngine(folder / "work", near=near, **limits), when, wait_seconds=60)
 
 
 def rows_of(table: Table, given: Iterable[dict[str, Any]]) -> pa.Table:

@@ -40,7 +40,7 @@ def told(act: Callable[[], object]) -> str:
     begun = time.monotonic()
     with pytest.raises(LakeError) as caught:
         act()
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
     logged = "".join(traceback.format_exception(caught.value))
     for secret in (KEY, SECRET):
         assert secret not in logged

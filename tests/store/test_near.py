@@ -115,7 +115,7 @@ def fetch_often(url: str, options: dict[str, str], folder: Path, barrier: Barrie
     """Fetches the same objects in a cache too small for them, and looks at what it gets."""
     cache = Cache(bucket_at(url, options), folder, 300_000)
     paths = [f"{cache.bucket.root}/t/{number}" for number in range(4)]
-    barrier.wait(30)
+    barrier.wait(120)
     for number in range(times):
         with cache.session() as reach:
             some = paths[number % 3 : number % 3 + 2]
@@ -141,7 +141,7 @@ def test_processes_share_copies(place: Bucket, bucket: Place, tmp_path: Path) ->
         for one in both:
             one.start()
         for one in both:
-            one.join(60)
+            one.join(180)
             assert one.exitcode == 0
 
 
@@ -151,7 +151,7 @@ def test_a_killed_process_leaves_copies_and_no_litter(place: Bucket, bucket: Pla
         begun = context.Event()
         doomed = context.Process(target=fetch_and_hang, args=(bucket.url, bucket.options, tmp_path / "c", path, begun))
         doomed.start()
-        assert begun.wait(30)
+        assert begun.wait(120)
         doomed.kill()
         doomed.join()
     cache = Cache(place, tmp_path / "c", 10**9)
@@ -188,7 +188,7 @@ def test_a_store_that_goes_away_in_the_middle(tmp_path: Path) -> None:
                 begun = time.monotonic()
                 with pytest.raises(LakeError, match="nothing listens"):
                     append(writing, ITEMS, [event(2, 2)])
-            assert time.monotonic() - begun < 8
+            assert time.monotonic() - begun < 30
             latest = warehouse.state.latest()
             assert latest is not None
             assert latest.seq == 1

@@ -166,13 +166,13 @@ def race(elsewhere: Elsewhere, who: int, barrier: Barrier, results: Queue[tuple[
     lake = Lake(elsewhere.url, elsewhere.options)
     for onto in range(ROUNDS):
         file = WrittenFile(f"{lake.folder(SCORES)}/{who}-{onto}.parquet", 1, 10)
-        barrier.wait(30)
+        barrier.wait(120)
         try:
             won = lake.commit(Change(SCORES, (file,)), onto) == onto + 1
         except LakeError:
             won = False
         results.put((onto, who, won))
-        barrier.wait(30)
+        barrier.wait(120)
 
 
 def test_exactly_one_of_two_processes_has_a_version(elsewhere: Elsewhere) -> None:
@@ -183,9 +183,9 @@ def test_exactly_one_of_two_processes_has_a_version(elsewhere: Elsewhere) -> Non
         racers = [context.Process(target=race, args=(elsewhere, who, barrier, results)) for who in (1, 2)]
         for racer in racers:
             racer.start()
-        told = [results.get(timeout=60) for _ in range(2 * ROUNDS)]
+        told = [results.get(timeout=120) for _ in range(2 * ROUNDS)]
         for racer in racers:
-            racer.join(30)
+            racer.join(120)
             assert racer.exitcode == 0
     winners = sorted((onto, who) for onto, who, won in told if won)
     assert [onto for onto, _ in winners] == list(range(ROUNDS))

@@ -191,7 +191,7 @@ def test_two_writers_exclude_each_other(warehouse: Warehouse, tmp_path: Path) ->
         held, enough = context.Event(), context.Event()
         other = context.Process(target=hold, args=(tmp_path, url_in(tmp_path), held, enough))
         other.start()
-        assert held.wait(30)
+        assert held.wait(120)
         with pytest.raises(BusyError) as caught, quick.writing("mine"):
             pass
         assert f"process {other.pid}" in str(caught.value)
@@ -199,7 +199,7 @@ def test_two_writers_exclude_each_other(warehouse: Warehouse, tmp_path: Path) ->
         with quick.reading() as session:
             assert ids(session) == []
         enough.set()
-        other.join(30)
+        other.join(120)
         assert other.exitcode == 0
     assert published(quick, [event(1, 1)]).seq == 1
 

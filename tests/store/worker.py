@@ -96,7 +96,7 @@ def hold(folder: Path, url: str, held: Event, enough: Event) -> None:
     """Holds the right to write until told."""
     with opened(folder, url, clock=SystemClock()) as warehouse, warehouse.writing("the other's import"):
         held.set()
-        enough.wait(30)
+        enough.wait(120)
 
 
 def balance(warehouse: Warehouse, publication: int | None = None) -> tuple[int, int]:

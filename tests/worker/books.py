@@ -47,7 +47,7 @@ def balance(home: Path, url: str, clients: Clients, *, last: bool = False, as_of
     """
     with clients.held(), opened(home, url) as workspace, open_inbox(workspace.settings) as inbox:
         drained(drain_of(workspace, inbox), inbox)
-        workspace.refresh(as_of=as_of)
+        as_of = workspace.refresh(as_of=as_of).as_of
         found = workspace.sql(_FACTS).to_pylist()
         facts = {row["n"]: row for row in found}
         assert len(found) == len(facts) == len({row["event_id"] for row in found}), "something is there twice"

@@ -20,10 +20,10 @@ import pytest
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import SystemClock
 from jingzhe.store.state import State
+from tests.ports import free_port
 from tests.postgres import lasting_server
 from tests.worker import sdks
 from tests.worker.books import SHOP, arrived, balance, opened
-from tests.worker.killing import free_port
 from tests.worker.sending import Clients
 
 _PATIENCE_SECONDS = 300
@@ -116,7 +116,7 @@ def _environment() -> dict[str, str]:
 
 def _answers(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30):
             return True
     except OSError:
         return False

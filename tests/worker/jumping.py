@@ -17,14 +17,15 @@ from jingzhe.core.clock import SystemClock
 from jingzhe.core.log import log_to_stderr
 from jingzhe.server.serving import Listen, collector, serve
 from jingzhe.worker.loop import Worker
+from tests.ports import free_port
 from tests.worker.books import SHOP, arrived, balance, opened
-from tests.worker.killing import QUICK, free_port, processes
+from tests.worker.killing import QUICK, processes
 from tests.worker.sending import Clients
 
 JUMPS = (timedelta(hours=1), timedelta(hours=-1), timedelta(days=400), timedelta(days=-400))
 """How wrong the clock stands; between them it is right."""
 _EVENTS = 150
-_PATIENCE_SECONDS = 120
+_PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import SystemClock
 from jingzhe.server.serving import Listen, collector, serve
 from jingzhe.worker.loop import Cadence, Worker
+from tests.ports import free_port
 from tests.server.asking import Heard
 from tests.worker.books import SHOP, balance, opened
 from tests.worker.sending import Clients
@@ -50,12 +50,6 @@ def processes() -> Iterator[ForkServerContext]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         yield context
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def kill_servers(home: Path, url: str, *, times: int, seed: int) -> None:

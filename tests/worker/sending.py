@@ -100,7 +100,7 @@ class Clients:
 
     def _send(self, stop: threading.Event, seed: int) -> None:
         draw = random.Random(seed)  # noqa: S311 - what is drawn is no secret
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             while not stop.wait(_PAUSE_SECONDS):
                 request = self._next(draw)
                 while not self._once(connection, request, stop):

@@ -16,9 +16,9 @@ from jingzhe.collect.draining import _BYTES_AT_ONCE
 from jingzhe.collect.write_keys import add_source
 from jingzhe.core.clock import SystemClock
 from jingzhe.store.state import State
+from tests.ports import free_port
 from tests.worker.bombing import BODY_BYTES, INFLATED_BYTES, MOST_EVENTS, bodies
 from tests.worker.books import SHOP, opened
-from tests.worker.killing import free_port
 from tests.worker.killing_commands import Command, Killed, until
 from tests.worker.sales import segment_batch
 from tests.worker.sending import Clients

@@ -15,6 +15,7 @@ from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import LakeError
 from jingzhe.core.progress import Silent
 from jingzhe.store.facts import EVENTS
+from jingzhe.store.lake import beside
 from jingzhe.store.lake.tail import FAN_IN
 from jingzhe.store.warehouse import Warehouse
 from jingzhe.worker import keeping
@@ -66,7 +67,7 @@ class Meanwhile(Silent):
             self.count += 1
             published(self.warehouse, [event(1000 + self.count, 1)])
             self.begun.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(120)
 
 
 def test_small_files_are_put_together_and_later_all_is_compacted(project: Project) -> None:
@@ -115,7 +116,8 @@ def test_others_write_while_it_compacts(project: Project) -> None:
         assert ids(session) == ids(session, "items") == [1, 2, 1001, 1002]
 
 
-def test_the_end_does_not_wait_for_a_compaction(project: Project) -> None:
+def test_the_end_does_not_wait_for_a_compaction(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(beside, "_LOOK_SECONDS", 0.05)
     published(project.warehouse, [event(1, 9)])
     published(project.warehouse, [event(2, 3)])
     meanwhile = project.workspace.progress = Meanwhile(project.warehouse)
@@ -123,11 +125,11 @@ def test_the_end_does_not_wait_for_a_compaction(project: Project) -> None:
     ending = threading.Event()
     thread = threading.Thread(target=project.keeper.run, args=(ending,))
     thread.start()
-    assert meanwhile.begun.wait(30)
+    assert meanwhile.begun.wait(120)
     ending.set()
-    time.sleep(2.5)
+    time.sleep(1.5)  # many looks whether it is to end
     meanwhile.go_on.set()
-    thread.join(30)
+    thread.join(120)
     assert not thread.is_alive()
     assert project.told == ["stopped rewriting files"]
     assert stored_in(project.warehouse) == live_in(project.warehouse)
@@ -147,6 +149,6 @@ def test_a_failure_is_told_and_tried_again(project: Project, monkeypatch: pytest
     monkeypatch.setattr(project.keeper, "round", sometimes)
     thread = threading.Thread(target=project.keeper.run, args=(ending,))
     thread.start()
-    thread.join(30)
+    thread.join(120)
     assert not thread.is_alive()
     assert project.told == ["files could not be rewritten"] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,10 +61,9 @@ class Site:
         return Client(self.app, key=self.keys.make(MACHINE, "test", scopes)[1])
 
 
-@pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    """A small business, up to date."""
-    folder = tmp_path_factory.mktemp("shop")
+@contextmanager
+def _stocked(folder: Path) -> Iterator[Workspace]:
+    """Opens a small business, up to date."""
     orders_csv(Business(people=150, seed=7, events_per_person=60.0), folder / "orders.csv")
     with open_workspace(folder / "home", clock=FixedClock(NOW), threads=1, state_url="") as workspace:
         workspace.import_(folder / "orders.csv")
@@ -72,6 +72,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         mapping = {"order_id": "order", "customer_id": "customer", "ordered_at": "day", "amount": "amount"}
         workspace.import_(folder / "more.csv", mapping=mapping)
         workspace.update()
+        yield workspace
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A small business at which all tests look."""
+    with _stocked(tmp_path_factory.mktemp("shop")) as workspace:
         yield workspace
 
 
@@ -85,6 +92,15 @@ def site(shop: Workspace) -> Iterator[Site]:
     yield from _site(shop, clock)
     # Else what the modules after this one see depends on the order in which they run.
     assert fitted.latest(shop.warehouse) == before, "a test has trained the models of the common shop"
+
+
+@pytest.fixture
+def own_site(tmp_path: Path) -> Iterator[Site]:
+    """The application over a shop of its own, for a test that writes by chance: it may merge people or name events."""
+    with _stocked(tmp_path) as workspace:
+        clock = workspace.warehouse.clock
+        assert isinstance(clock, FixedClock)
+        yield from _site(workspace, clock)
 
 
 @pytest.fixture

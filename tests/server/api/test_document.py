@@ -84,10 +84,12 @@ ASKED_ELSEWHERE = {"DELETE /api/v1/session", "PUT /api/v1/session/password", "PO
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(mode: GenerationMode, site: Site) -> None:
+def test_nothing_that_the_document_allows_or_forbids_makes_the_server_fail(
+    mode: GenerationMode, own_site: Site
+) -> None:
     print(f"JINGZHE_FUZZ_SEED={SEED}")  # noqa: T201 - shown where it fails
-    owner = site.signed_in("owner")
-    document = site.app.openapi()
+    owner = own_site.signed_in("owner")
+    document = own_site.app.openapi()
     schema = schemathesis.openapi.from_dict(document)
     problem = jsonschema_rs.validator_for({**document["components"]["schemas"]["Problem"], **components(document)})
     asked: dict[str, int] = {}

@@ -107,9 +107,9 @@ def _with(example: dict[str, Any], name: str, value: str) -> str:
 
 
 @pytest.mark.slow
-def test_nothing_odd_makes_the_server_fail(site: Site) -> None:
-    owner = site.signed_in("owner")
-    document = site.app.openapi()
+def test_nothing_odd_makes_the_server_fail(own_site: Site) -> None:
+    owner = own_site.signed_in("owner")
+    document = own_site.app.openapi()
     problem = jsonschema_rs.validator_for({**document["components"]["schemas"]["Problem"], **components(document)})
     failed: list[tuple[Odd, int]] = []
     statuses: Counter[int] = Counter()

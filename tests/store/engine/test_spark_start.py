@@ -17,7 +17,7 @@ from jingzhe.core.settings import load
 from jingzhe.store.engine import spark_start
 from jingzhe.store.engine.spark import SparkEngine
 from jingzhe.store.places import place_of
-from tests.engines.cluster import free_port
+from tests.ports import free_port
 
 
 def engine(address: str, folder: Path) -> SparkEngine:
@@ -25,7 +25,7 @@ def engine(address: str, folder: Path) -> SparkEngine:
 
 
 @contextmanager
-def refused(match: str, seconds: float = 8.0) -> Iterator[None]:
+def refused(match: str, seconds: float = 30.0) -> Iterator[None]:
     began = time.monotonic()
     with pytest.raises(EngineError, match=match) as caught:
         yield
@@ -88,7 +88,7 @@ def test_somebody_listens_who_is_no_master(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(spark_start, "START_SECONDS", 12.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"spark://127.0.0.1:{server.getsockname()[1]}"
-        with refused("cannot be started|does not answer", 40), engine(address, tmp_path).session():
+        with refused("cannot be started|does not answer", 100), engine(address, tmp_path).session():
             pass
 
 

@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-_SECONDS = 30
+_SECONDS = 120
 
 
 class Other:
