@@ -53,6 +53,7 @@ def test_customers_known_by_telephone_are_shown_to_those_who_ask(tmp_path: Path)
     shown = run(*words, "--personal", home=home)
     assert "以手机号或邮箱标识" not in shown.stdout
     assert "13912345678" in listing.read_text("utf-8-sig")
+    assert "hashed:" not in (tmp_path / "report.html").read_text("utf-8")
     told = run("dormant", "--state", "dormant", "--state", "lost", "--format", "json", home=home)
     key = json.loads(told.stdout)[0]["customer_id"]
     assert json.loads(run("person", key, "--personal", home=home).stdout)["customer_id"] == "13912345678"

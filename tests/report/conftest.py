@@ -23,9 +23,9 @@ def session(tmp_path: Path) -> Iterator[DuckSession]:
 def gather(session: DuckSession) -> Gather:
     """Computes the contents from rows of the relations."""
 
-    def computed(given: Frame | None = None, **rows: Any) -> ReportData:
+    def computed(given: Frame | None = None, *, written: Callable[[str], str] = str, **rows: Any) -> ReportData:
         offer(session, **rows)
-        return collect_data(session, given or frame(before=None))
+        return collect_data(session, given or frame(before=None), written)
 
     return computed
 

@@ -109,6 +109,21 @@ def test_quiet_tiers_sum_probabilities_and_their_variance(gather: Gather) -> Non
     assert (lost.state, lost.tier, lost.people) == ("lost", "low", 1)
 
 
+def test_a_key_that_is_a_hash_is_shown_as_it_was_written_and_masked(gather: Gather) -> None:
+    written = {"hashed:7": "13912345678"}.get
+    data = gather(
+        written=lambda key: written(key, key),
+        people=[person(1, "declining"), person(2, "active")],
+        scores=[score(1, 0.1, edge=True), score(2, 0.3, edge=True)],
+        person_days=[day_row(1, 10, 100.0), day_row(2, 10, 50.0)],
+        identities=[
+            {"person_id": 1, "kind": "phone", "value": "hashed:7"},
+            {"person_id": 2, "kind": "customer", "value": "C-0001234"},
+        ],
+    )
+    assert {entry.person_id: entry.key for entry in data.edge} == {1: "13•••78", 2: "C-•••34"}
+
+
 def test_edge_lists_those_with_most_to_lose_first_masked_and_with_reasons(gather: Gather) -> None:
     silent = {"recency_days": 34, "last_purchase_day": AS_OF - timedelta(days=34)}
     fallen = {"purchases_before": 6, "purchases_recent": 2, "spend_before": 300.0, "spend_recent": 80.0}

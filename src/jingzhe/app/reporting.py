@@ -18,6 +18,7 @@ from jingzhe.dormancy.backtest import DEFAULT, backtest
 from jingzhe.dormancy.backtest import Backtest as Judged
 from jingzhe.dormancy.choosing import BLEND, EDGE
 from jingzhe.dormancy.judging import Judgement, auc_standard_error
+from jingzhe.identity import personal_keys
 from jingzhe.report import Backtest, CalibrationBin, Frame, Imports, ModelResult, ReportData, collect_data
 from jingzhe.store.query import one
 from jingzhe.store.warehouse import Warehouse
@@ -77,7 +78,7 @@ def report_data(view: View, warehouse: Warehouse, settings: Settings, asked: Ask
         decline_ratio=view.basis.pack.decline_ratio,
         rfm=view.thresholds,
     )
-    return collect_data(view.session, frame)
+    return collect_data(view.session, frame, lambda key: personal_keys.opened(warehouse.state, [key]).get(key, key))
 
 
 _FIRST_DAY = one("first_day", "SELECT min(day) AS day FROM person_days WHERE purchases > 0")

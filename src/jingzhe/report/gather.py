@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 
@@ -34,7 +34,7 @@ _LAST_WEEK = 12
 """Weeks after the report's day that stand alone; later ones are counted in it."""
 
 
-def collect_data(session: Session, frame: Frame) -> ReportData:
+def collect_data(session: Session, frame: Frame, written: Callable[[str], str] = str) -> ReportData:
     """Computes a report's contents.
 
     Args:
@@ -42,6 +42,7 @@ def collect_data(session: Session, frame: Frame) -> ReportData:
             (empty where there is nothing), and ``people_before`` (``person_id, state``)
             if ``frame.before`` is set.
         frame: what the tables do not say.
+        written: returns a customer's key as a file wrote it, where the lake has a hash of it.
 
     Returns:
         the contents, aggregated.
@@ -51,7 +52,7 @@ def collect_data(session: Session, frame: Frame) -> ReportData:
     """
     session.keep(queries.PEOPLE, {"as_of": frame.as_of, "year_start": frame.as_of - timedelta(days=365)})
     try:
-        return _Reader(session, frame).data()
+        return _Reader(session, frame, written).data()
     finally:
         session.drop(queries.PEOPLE.name)
 
@@ -59,9 +60,10 @@ def collect_data(session: Session, frame: Frame) -> ReportData:
 class _Reader:
     """The queries of one report."""
 
-    def __init__(self, session: Session, frame: Frame) -> None:
+    def __init__(self, session: Session, frame: Frame, written: Callable[[str], str]) -> None:
         self._session = session
         self._frame = frame
+        self._written = written
         self._values = {
             "as_of": frame.as_of,
             "day_after": frame.as_of + timedelta(days=1),
@@ -133,7 +135,7 @@ class _Reader:
         return tuple(sorted(tiers, key=lambda tier: tier.state))
 
     def _edge_person(self, row: dict[str, Any]) -> EdgePerson:
-        key = row["source_key"] or ""
+        key = self._written(row["source_key"] or "")
         return EdgePerson(
             person_id=row["edge_person"],
             key=masked(key) if key and self._frame.mask_keys else key,
