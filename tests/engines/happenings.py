@@ -39,6 +39,7 @@ from jingzhe.dormancy.worth import fit_spend, keep_values
 from jingzhe.identity.keys import Key
 from jingzhe.identity.merges import By, merge, undo
 from jingzhe.identity.people import explain, find
+from jingzhe.identity.rules import SALT
 from jingzhe.links.figures import figures
 from jingzhe.outgoing.queries import BEFORE, CHANGED_STATES, NEW_EVENTS, NEW_EVENTS_WHOLE
 from jingzhe.profile import rfm
@@ -93,10 +94,14 @@ Opened = Callable[[Path], Engine]
 
 
 def opened(home: Path, engine: Opened | None = None, *, address: str = "duckdb") -> Workspace:
-    """Opens a project, on another engine where one or its address is given."""
+    """Opens a project, on another engine where one or its address is given; all have one salt."""
     workspace = open_workspace(
         home, clock=FixedClock(NOW), timezone=ZONE, memory_limit_mb=1200, currency="CNY", engine=address
     )
+    state = workspace.warehouse.state
+    if state.document(*SALT) is None:
+        # New customers are numbered in the order of their keys, those with a telephone in that of their hashes.
+        state.put_document(*SALT, {"salt": "5a" * 32})
     if engine is not None:
         workspace.warehouse = replace(workspace.warehouse, engine=engine(home))
     return workspace
@@ -186,6 +191,10 @@ def bring_again(workspace: Workspace, folder: Path) -> None:
     again = folder / "again.csv"
     again.write_text((folder / "clicks.csv").read_text("utf-8") + "c7,2025-12-30 10:00:00,view,,p1,\n", "utf-8")
     workspace.import_(again, source_name="app")
+    till = folder / "till.csv"
+    bought = [f"139{number % 7:08d},2025-12-{1 + number % 28:02d},{5 + number}" for number in range(40)]
+    till.write_text("\n".join(["phone,ordered_at,amount", *bought, "no phone,2025-12-30,9"]) + "\n", "utf-8")
+    assert workspace.import_(till, source_name="till").people == 8
 
 
 def collect(workspace: Workspace) -> None:

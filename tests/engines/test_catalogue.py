@@ -25,6 +25,8 @@ HERE_ONLY = {
     "jingzhe.collect.rows:rows_step": "reads a file, on the machine that has it",
     "jingzhe.collect.queries:REFUSED_ORDINALS": "numbers the rows of a file as they were read",
     "jingzhe.collect.queries:refused_rows": "puts refused rows of a file together, where they were read",
+    "jingzhe.collect.hiding:_WRITTEN": "reads customers' keys off the rows of a file, where they were read",
+    "jingzhe.collect.hiding:_HIDDEN": "puts hashes into the rows of a file before they leave the machine",
 }
 """Queries of the machine that has the file, each with the reason; Spark never sees them."""
 _MADE = {"Query", "Step", "tuple[Step, ...]"}
