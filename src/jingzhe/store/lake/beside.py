@@ -118,11 +118,7 @@ class Rewriting:
             EngineError: it fails.
         """
         self.check()
-        try:
-            return self.quiet.submit(work, *given, **more).result()
-        except EngineError:
-            self.check()  # what was interrupted is no failure of the query
-            raise
+        return self.quiet.submit(work, *given, **more).result()
 
     def publish(
         self,
@@ -248,7 +244,7 @@ def rewriting(
         stopping: tells whether to stop; asked about once a second.
 
     Raises:
-        BusyError: another process is rewriting and did not finish in time.
+        BusyError: another process is rewriting and did not finish in time, or the work was stopped.
     """
     wait = warehouse.wait_seconds if wait_seconds is None else wait_seconds
     with ExitStack() as held:
@@ -265,7 +261,11 @@ def rewriting(
         watcher.start()
         held.callback(watcher.join)
         held.callback(ended.set)
-        yield work
+        try:
+            yield work
+        except EngineError:
+            work.check()  # whatever statement was interrupted, that is no failure of it
+            raise
 
 
 @contextmanager
