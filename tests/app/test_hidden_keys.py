@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from jingzhe.app.hiding import hide_filed
 from jingzhe.app.holdings import find_person, holdings, write_export
 from jingzhe.app.identities import Identities
 from jingzhe.app.privacy import Erasures
+from jingzhe.collect.importing import import_orders
 from jingzhe.collect.report import ImportSummary
 from jingzhe.core.clock import FixedClock
 from jingzhe.core.errors import ImportRefusedError, NoDataError, SettingError
@@ -29,30 +29,17 @@ from jingzhe.store.state import State
 from jingzhe.store.state.identity_tables import personal_key
 from jingzhe.store.state.tables import document
 from tests.app.conftest import NOW
-from tests.app.test_keys_of_files import brought, file_of, opened, told
+from tests.app.test_keys_of_files import brought, file_of, shop, small_shop, told
 from tests.app.test_one_customer import Shop, asked, bought
 from tests.app.test_privacy import found_in
 from tests.postgres import postgres_server, postgres_url
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["postgres_server", "postgres_url", "shop", "small_shop"]
 
 HEAD = "手机号,下单时间,实付金额"
 PHONE, SPACED, ABROAD, OTHER, NONE = "13912345678", "139 1234 5678", "+8613912345678", "13712345678", "no telephone"
 ROWS = (f"{PHONE},2026-03-01,5", f"{SPACED},2026-03-02,6", f"{OTHER},2026-03-02,7", f"{NONE},2026-03-03,8")
 CLEAR = (PHONE, SPACED, ABROAD, OTHER, NONE)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
-    url = str(request.getfixturevalue("postgres_url")) if request.param == "postgres" else ""
-    with opened(tmp_path, state_url=url) as found:
-        yield found
-
-
-@pytest.fixture
-def small_shop(tmp_path: Path) -> Iterator[Shop]:
-    with opened(tmp_path) as found:
-        yield found
 
 
 def state_of(shop: Shop) -> State:
@@ -328,8 +315,6 @@ def test_an_older_project_is_carried_over_by_a_compaction(small_shop: Shop) -> N
 
 
 def test_other_kinds_need_the_graph(small_shop: Shop) -> None:
-    from jingzhe.collect.importing import import_orders  # noqa: PLC0415 - without the workspace
-
     path = file_of(small_shop, "till.csv", HEAD, *ROWS)
     with pytest.raises(SettingError, match="identity graph"):
         import_orders(small_shop.workspace.warehouse, path, key_kind="phone")
