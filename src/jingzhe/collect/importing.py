@@ -186,11 +186,12 @@ class _Import:
                 if repeated is not None:
                     return repeated.again(time.monotonic() - begun)
                 understood = self._understand(session.local, inputs, preset)
+            kind = self._kind(understood)
             files = tuple(given.name for given in inputs)
             reports = tuple(one.report for one in understood)
             summary = ImportSummary(uuid.uuid4().hex[:12], name, files, mappings=reports)
             with self.warehouse.writing(f"import {', '.join(files)[:200]}") as writing:
-                summary = self._load(writing, list(zip(inputs, understood, strict=True)), summary)
+                summary = self._load(writing, list(zip(inputs, understood, strict=True)), kind, summary)
                 summary = replace(summary, seconds=round(time.monotonic() - begun, 3))
                 return self._publish(writing, summary, fingerprint, hashed.result())
 
@@ -242,7 +243,17 @@ class _Import:
         self.progress.stage("look at the columns", None)
         return [understand(session, one, wish) for one in inputs]
 
-    def _load(self, writing: Writing, files: list[tuple[Input, Understood]], summary: ImportSummary) -> ImportSummary:
+    def _kind(self, understood: Sequence[Understood]) -> str:
+        """Returns the kind of the customers' keys, before anything is read for long and while others may write."""
+        kind = self.wish.kind_of(understood)
+        if self.graph is not None:
+            further = dict.fromkeys(kind_of(name) for one in understood for name in one.readings if is_key(name))
+            self.graph.check(kind, list(further))
+        return kind
+
+    def _load(
+        self, writing: Writing, files: list[tuple[Input, Understood]], kind: str, summary: ImportSummary
+    ) -> ImportSummary:
         now = self.warehouse.clock.now()
         wanted = columns_wanted(frozenset(name for _, one in files for name in one.readings), self.wish.timezone)
         keys = tuple(dict.fromkeys(name for _, one in files for name in one.readings if is_key(name)))
@@ -250,9 +261,6 @@ class _Import:
         here = writing.session.local
         read = read_files(here, files, plan, self.progress)
         columns = {key_column(place): kind_of(name) for place, name in enumerate(keys)}
-        kind = self.wish.kind_of([one for _, one in files])
-        if self.graph is not None:
-            self.graph.check(kind, list(columns.values()))
         erased = drop_erased(here, self.minding, {"customer": kind, **columns})
         if self.graph is not None and self.graph.is_personal(kind):
             writing.also(hide_customers(here, self.graph, kind))
