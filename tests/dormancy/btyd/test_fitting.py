@@ -10,6 +10,7 @@ import pytest
 
 from jingzhe.core.errors import ModelError
 from jingzhe.dormancy.btyd import BgNbd, GammaGamma, MbgNbd, ParetoNbd, Summary
+from jingzhe.dormancy.btyd.fitting import Fit
 from tests.dormancy.btyd.populations import live
 
 Model = BgNbd | MbgNbd | ParetoNbd
@@ -144,3 +145,17 @@ def test_parameters_must_be_above_0(bad: float) -> None:
         BgNbd(r=1.0, alpha=bad, a=1.0, b=1.0)
     with pytest.raises(ModelError, match="time_unit_days must be above 0"):
         BgNbd(r=1.0, alpha=1.0, a=1.0, b=1.0, time_unit_days=bad)
+
+
+def test_models_are_drawn_though_variances_lie_far_apart() -> None:
+    """As of a handful of customers, who say of some parameters next to nothing: NumPy warns of such a matrix."""
+    covariance = (
+        (106.57036404360788, 106.06912357218616, 650861269.672003, 650861345.9542006),
+        (106.06912357218616, 106.57024090207786, 647281999.6800709, 647282076.2059402),
+        (650861269.672003, 647281999.6800709, 3.0579577069447193e19, 3.0579580683961344e19),
+        (650861345.9542006, 647282076.2059402, 3.0579580683961344e19, 3.057958542338345e19),
+    )
+    fit = Fit(log_likelihood=-9.0, n_people=3.0, converged=False, evaluations=20, log_covariance=covariance)
+    model = ParetoNbd(r=0.8, alpha=25.0, s=0.7, beta=60.0, time_unit_days=1.0, fit=fit)
+    drawn = model.drawn(20, np.random.default_rng(1))
+    assert all(np.isfinite(list(one.parameters.values())).all() for one in drawn)
